@@ -1,0 +1,115 @@
+# Every target sets up what it needs; `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/llmkube
+TOOLS := $(CACHE)/bin
+STAMP := $(VENV)/requirements-$(shell cat requirements/dev.txt downloader/pyproject.toml plugin/pyproject.toml | sha256sum | cut -c1-12)
+export PYTHONPATH := $(CURDIR)/tests
+export PYTHONDONTWRITEBYTECODE :=
+
+##@ Use it
+
+.PHONY: demo
+demo: ## Show everything for real: cache, cluster, model, chat (MODEL=hf://... CONTEXT=... optional)
+	@$(PYTHON) -m demo up
+
+.PHONY: demo-local
+demo-local: venv ## Show the cache verbs on a plain directory, without a cluster
+	@$(BIN)/python -m demo local
+
+.PHONY: demo-down
+demo-down: ## Remove what the demo made
+	@$(PYTHON) -m demo down
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' Makefile
+
+##@ Test it
+
+.PHONY: test
+test: lint ## Every test, the ones on the cluster included
+	@$(PYTHON) -m preflight cluster
+	@$(BIN)/python -m toolchain test --bin $(TOOLS) >/dev/null
+	@HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3 $(TOOLS)/helm-unittest --strict charts/llmkube
+	@HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3 $(BIN)/python -m pytest
+
+.PHONY: test-unit
+test-unit: tools-chart ## What needs neither cluster nor images: seconds
+	@HELM=$(TOOLS)/helm $(BIN)/python -m pytest -m "not cluster" --ignore tests/chart
+
+.PHONY: test-chart
+test-chart: tools-chart ## The chart: helm-unittest, vectors, examples
+	@$(TOOLS)/helm-unittest --strict charts/llmkube
+	@HELM=$(TOOLS)/helm $(BIN)/python -m pytest tests/chart
+
+.PHONY: test-cluster
+test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up when it is there)
+	@HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3 $(BIN)/python -m pytest -m cluster
+
+.PHONY: lint
+lint: venv ## ruff, mypy, yamllint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy downloader/src plugin/src
+	@$(BIN)/mypy tests
+	@$(BIN)/yamllint --strict .
+
+##@ Work on it
+
+.PHONY: cluster-up
+cluster-up: venv ## Bring up a cluster and keep it: tests then use it
+	@$(PYTHON) -m preflight cluster
+	@$(BIN)/python -m cluster up
+
+.PHONY: cluster-down
+cluster-down: venv ## Remove it, and what abandoned runs left
+	@$(BIN)/python -m cluster down
+
+.PHONY: cluster-status
+cluster-status: venv ## Say which clusters there are
+	@$(BIN)/python -m cluster status
+
+.PHONY: cluster-shell
+cluster-shell: venv ## A shell with kubectl and helm set up for the cluster
+	@$(BIN)/python -m cluster shell
+
+.PHONY: fmt
+fmt: venv ## Format the Python files
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+.PHONY: docs
+docs: tools-chart ## Regenerate schema, chart README and rendered examples
+	@$(BIN)/python tests/tools/values_schema.py charts/llmkube/values.yaml --write
+	@HELM=$(TOOLS)/helm $(BIN)/python tests/tools/render_examples.py
+
+.PHONY: lock
+lock: venv ## Compile the hash-locked requirements anew
+	@$(BIN)/python tests/tools/lock.py
+
+.PHONY: tools
+tools: venv ## Build every tool from source (once; they stay in the cache folder)
+	@$(PYTHON) -m preflight cluster
+	@$(BIN)/python -m toolchain test --bin $(TOOLS) >/dev/null
+
+.PHONY: tools-chart
+tools-chart: venv
+	@$(BIN)/python -m toolchain chart --bin $(TOOLS) >/dev/null
+
+.PHONY: venv
+venv: $(STAMP) ## Make the development environment in .venv
+
+$(STAMP): requirements/dev.txt downloader/pyproject.toml plugin/pyproject.toml
+	@echo "python environment: installing into $(VENV), usually 60 s ..." >&2
+	@rm -rf $(VENV)
+	@$(PYTHON) -m preflight python
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e downloader -e plugin
+	@touch $@
