@@ -1,0 +1,68 @@
+"""`python -m cluster up|down|status|shell [NAME]`: a cluster to work with, kept until `down`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+from cluster import provider
+from cluster.local import bringup
+from cluster.local.layout import existing, locked
+from toolchain.catalog import CLUSTER
+
+
+def main() -> None:
+    """Dispatches to the command; a failure is one message, not a traceback."""
+    parser = argparse.ArgumentParser(prog="cluster", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "status", "shell"])
+    parser.add_argument("name", nargs="?", default="dev")
+    arguments = parser.parse_args()
+    try:
+        {"up": _up, "down": _down, "status": _status, "shell": _shell}[arguments.command](arguments.name)
+    except (RuntimeError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _up(name: str) -> None:
+    started = time.monotonic()
+    cluster = provider.up(name)
+    print(f"cluster {name} is up after {time.monotonic() - started:.1f} s")
+    if cluster.kubeconfig:
+        print(f"  export KUBECONFIG={cluster.kubeconfig}")
+    else:
+        print(f"  kubectl --context {cluster.context} ...")
+
+
+def _down(name: str) -> None:
+    provider.down(name)
+    if provider.choice() == "local":
+        with locked():
+            for abandoned in bringup.sweep():
+                print(f"cluster {abandoned} was abandoned: removed")
+    print(f"cluster {name} is gone")
+
+
+def _status(_: str) -> None:
+    tools = provider.tools_folder(CLUSTER)
+    names = existing()
+    for name in names:
+        running = bringup.find(name, tools)
+        print(f"{name}: {'up, KUBECONFIG=' + str(running.kubeconfig) if running else 'abandoned; `make cluster-down`'}")
+    if not names:
+        print("no local cluster; `make cluster-up` makes one")
+
+
+def _shell(name: str) -> None:
+    cluster = provider.up(name)
+    tools = provider.tools_folder(["helm", *CLUSTER])
+    environment = os.environ | {"PATH": f"{tools}:{os.environ['PATH']}"}
+    if cluster.kubeconfig:
+        environment["KUBECONFIG"] = str(cluster.kubeconfig)
+    shell = environment.get("SHELL", "/bin/sh")
+    os.execvpe(shell, [shell], environment)  # noqa: S606 - the person asked for a shell
+
+
+if __name__ == "__main__":
+    main()

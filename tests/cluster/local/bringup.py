@@ -1,0 +1,202 @@
+"""Brings a local cluster up, in the order in which its parts need each other, and takes it down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cluster.local import certificates, cgroups, components
+from cluster.local.components import NODE, Component
+from cluster.local.layout import INSIDE, Layout, Record, existing, free_slot, locked, read_record, write_record
+from cluster.local.namespace import Namespace, start_time
+
+READY_SECONDS = 90  # far above the 8 s that it takes: a bring-up that needs longer has failed
+
+
+class LocalCluster:
+    """A running local cluster."""
+
+    def __init__(self, layout: Layout, namespace: Namespace, tools: Path) -> None:
+        self.layout = layout
+        self.namespace = namespace
+        self.tools = tools
+        self.kubeconfig = layout.state / "kubeconfig"
+        self._pids: dict[str, int] = {}
+
+    def start(self, component: Component) -> None:
+        """Starts a component; its log is `log/<name>.log` in the state folder."""
+        program, *arguments = component.command
+        log = f"{INSIDE}/log/{component.name}.log"
+        path = {"PATH": f"{self.tools}:/usr/sbin:/usr/bin:/sbin:/bin"} | component.environment
+        self._pids[component.name] = self.namespace.spawn([self.tools / program, *arguments], log, path)
+
+    def wait_for(self, what: str, ready: Callable[[], bool]) -> None:
+        """Waits until `ready`; fails when a component has died or it takes too long, with the end of its log."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not ready():
+            dead = [name for name, pid in self._pids.items() if not self.namespace.alive(pid)]
+            if dead or time.monotonic() > deadline:
+                raise RuntimeError(self._failure(what, dead))
+            time.sleep(0.1)  # the API server and containerd tell nobody when they are ready: asking is the only way
+
+    def _failure(self, what: str, dead: list[str]) -> str:
+        reason = f"{', '.join(dead)} ended" if dead else f"not so after {READY_SECONDS} s"
+        lines = [f"the local cluster did not come up: waiting for {what}: {reason}"]
+        for name in dead or self._pids:
+            tail = (self.layout.state / "log" / f"{name}.log").read_text(errors="replace").splitlines()[-5:]
+            lines += [f"--- {name}", *tail]
+        return "\n".join(lines)
+
+    def get(self, path: str) -> Any:
+        """What the API server answers to a GET, as JSON; None when it does not answer 200 (yet)."""
+        pki = self.layout.state / "pki"
+        context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
+        context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
+        try:
+            with urllib.request.urlopen(f"{self.layout.server}{path}", context=context, timeout=5) as answer:
+                body = answer.read()
+        except (OSError, urllib.error.URLError):
+            return None
+        return {"text": body.decode()} if path == "/readyz" else json.loads(body)
+
+    def node_ready(self) -> bool:
+        """Whether the node says it is Ready and has lost the taint that keeps pods away until then."""
+        node = self.get(f"/api/v1/nodes/{NODE}")
+        if node is None:
+            return False
+        conditions = node["status"]["conditions"]
+        ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
+        return ready and not node["spec"].get("taints")
+
+    def kubectl(self, *arguments: str) -> str:
+        """Runs kubectl as the cluster's administrator."""
+        command = [str(self.tools / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def import_image(self, archive: Path) -> None:
+        """Gives the node an image from an OCI archive."""
+        address = ["--address", "/run/containerd/containerd.sock", "--namespace", "k8s.io"]
+        self.namespace.run([self.tools / "ctr", *address, "images", "import", archive])
+
+
+def up(name: str, tools: Path, images: list[Path], owner: int | None = None) -> LocalCluster:
+    """Brings up cluster `name`, or returns it when it is up already.
+
+    `tools` is the folder with all binaries, `images` are OCI archives every node needs. With `owner`, a process id,
+    the cluster counts as abandoned once that process is gone.
+    """
+    with locked():
+        sweep()
+        running = find(name, tools)
+        if running:
+            return running
+        remove(name)
+        record = Record(slot=free_slot(), owner=owner, owner_started=(start_time(owner) or 0) if owner else 0)
+        write_record(name, record)
+    try:
+        return _bring_up(Layout(name, record.slot), record, tools, images)
+    except BaseException:  # also Ctrl-C: what was made so far goes
+        down(name)
+        raise
+
+
+def find(name: str, tools: Path) -> LocalCluster | None:
+    """The running cluster `name`, or None."""
+    record = read_record(name)
+    if record is None or not (record.init and start_time(record.init) == record.init_started):
+        return None
+    layout = Layout(name, record.slot)
+    return LocalCluster(layout, Namespace(record.init), tools) if (layout.state / "ready").exists() else None
+
+
+def down(name: str) -> None:
+    """Removes a cluster, in whatever state it is, and everything it left."""
+    with locked():
+        remove(name)
+
+
+def sweep() -> list[str]:
+    """Removes every cluster whose maker or process 1 is gone; returns their names. Call it under `locked`."""
+    gone = [name for name in existing() if _abandoned(read_record(name))]
+    for name in gone:
+        remove(name)
+    return gone
+
+
+def remove(name: str) -> None:
+    """What `down` does, for callers that hold the lock."""
+    record = read_record(name)
+    layout = Layout(name, record.slot if record else 0)
+    if record:
+        subprocess.run(["ip", "link", "delete", layout.link], capture_output=True, check=False)
+        if record.init and start_time(record.init) == record.init_started:
+            Namespace(record.init).kill()
+    cgroups.remove(layout.cgroup)
+    if layout.state.exists():
+        shutil.rmtree(layout.state)
+
+
+def _abandoned(record: Record | None) -> bool:
+    if record is None:
+        return True
+    if record.owner is not None and start_time(record.owner) != record.owner_started:
+        return True
+    return bool(record.init) and start_time(record.init) != record.init_started
+
+
+def _bring_up(layout: Layout, record: Record, tools: Path, images: list[Path]) -> LocalCluster:
+    layout.state.mkdir(parents=True, exist_ok=True)
+    namespace = Namespace.create(tools / "pause", layout.state, INSIDE)
+    record.init, record.init_started = namespace.init, start_time(namespace.init) or 0
+    write_record(layout.name, record)
+    cluster = LocalCluster(layout, namespace, tools)
+    _network(layout, namespace)
+    cgroups.create(layout.cgroup)
+    components.write_configuration(layout, tools)
+    for component in (components.containerd(), components.etcd()):
+        cluster.start(component)
+    certificates.make_all(layout, {NODE: layout.node_address})
+    certificates.admin_kubeconfig(layout)
+    cluster.start(components.apiserver(layout))
+    cluster.wait_for("containerd", lambda: _containerd_answers(cluster))
+    for image in images:
+        cluster.import_image(image)
+    cluster.wait_for("the API server", lambda: cluster.get("/readyz") is not None)
+    for component in (components.controller_manager(), components.scheduler(), components.proxy(), components.dns()):
+        cluster.start(component)
+    cluster.start(components.kubelet(layout))
+    cluster.kubectl("apply", "--filename", str(layout.state / "addons.json"))
+    cluster.start(components.storage())
+    cluster.wait_for("the node to be Ready", cluster.node_ready)
+    (layout.state / "ready").touch()
+    return cluster
+
+
+def _network(layout: Layout, namespace: Namespace) -> None:
+    """Links this machine and the cluster: one pair of interfaces, this machine being the cluster's way out."""
+    ip = ["ip", "link", "add", layout.link, "type", "veth", "peer", "name", "node0", "netns", str(namespace.init)]
+    for command in (
+        ip,
+        ["ip", "address", "add", f"{layout.host_address}/24", "dev", layout.link],
+        ["ip", "link", "set", layout.link, "up"],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    namespace.run(["ip", "address", "add", f"{layout.node_address}/24", "dev", "node0"])
+    namespace.run(["ip", "link", "set", "node0", "up"])
+    namespace.run(["ip", "route", "add", "default", "via", layout.host_address])
+
+
+def _containerd_answers(cluster: LocalCluster) -> bool:
+    try:
+        cluster.namespace.run([cluster.tools / "ctr", "--address", "/run/containerd/containerd.sock", "version"])
+    except RuntimeError:
+        return False
+    return True

@@ -1,0 +1,111 @@
+"""Where a local cluster keeps its files, and which addresses it has."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from toolchain.build import cache_root
+
+INSIDE = Path("/run/llmkube")  # where the state folder appears inside: short, whatever the cache folder is called
+MAX_SLOTS = 64
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One local cluster. `slot` (0..63) separates its addresses and links from those of others on this machine."""
+
+    name: str
+    slot: int
+
+    @property
+    def state(self) -> Path:
+        """The folder with all files of the cluster, as seen from this machine."""
+        return clusters_dir() / self.name
+
+    @property
+    def host_address(self) -> str:
+        """The address of this machine for pods and nodes."""
+        return f"10.245.{self.slot}.1"
+
+    @property
+    def node_address(self) -> str:
+        """The node, the API server and the cluster's DNS."""
+        return f"10.245.{self.slot}.2"
+
+    @property
+    def link(self) -> str:
+        """The name of the link's end on this machine."""
+        return f"llmk{self.slot}"
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup below which every pod of the cluster runs."""
+        return f"llmkube-{self.name}"
+
+    @property
+    def server(self) -> str:
+        """The address of the API server."""
+        return f"https://{self.node_address}:6443"
+
+
+@dataclass
+class Record:
+    """What `cluster.json` remembers: enough to find and remove a cluster whose maker is gone."""
+
+    slot: int
+    init: int = 0  # process 1 of the cluster, as this machine counts
+    init_started: int = 0  # its start time in clock ticks: a process id alone may have been given away again
+    owner: int | None = None  # the test run that it ends with; None keeps it until `down`
+    owner_started: int = 0
+
+
+def clusters_dir() -> Path:
+    """The folder that holds one folder for each local cluster."""
+    return cache_root() / "clusters"
+
+
+def read_record(name: str) -> Record | None:
+    """What is known of a cluster, or None when there is none of that name (or its record was never finished)."""
+    try:
+        return Record(**json.loads((clusters_dir() / name / "cluster.json").read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def write_record(name: str, record: Record) -> None:
+    """Replaces the record of a cluster by one rename."""
+    path = clusters_dir() / name / "cluster.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_suffix(".new")
+    staging.write_text(json.dumps(asdict(record)))
+    staging.rename(path)
+
+
+def existing() -> list[str]:
+    """The names of all local clusters, dead ones included."""
+    folder = clusters_dir()
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Lets one process at a time give out slots or remove clusters."""
+    clusters_dir().mkdir(parents=True, exist_ok=True)
+    with (clusters_dir() / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def free_slot() -> int:
+    """The lowest slot that no cluster has. Call it under `locked`."""
+    taken = {record.slot for record in map(read_record, existing()) if record}
+    free = [slot for slot in range(MAX_SLOTS) if slot not in taken]
+    if not free:
+        message = f"{MAX_SLOTS} local clusters exist already; remove some: `make cluster-down`"
+        raise RuntimeError(message)
+    return free[0]

@@ -1,0 +1,170 @@
+"""The clusters that tests and the demo can run on, behind one interface.
+
+`LLMKUBE_TEST_CLUSTER` chooses: `local` (built from source, needs root on Linux), `kind` (needs Docker), or
+`context:<name>` (a cluster of the user's kubeconfig). Unset, it is `local` for root on Linux, else `kind`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from cluster.local import bringup
+from cluster.local.layout import clusters_dir
+from images.build import NODE_IMAGES, Image, build
+from toolchain.build import ensure
+from toolchain.catalog import CLUSTER
+
+
+class Cluster(Protocol):
+    """A running cluster."""
+
+    @property
+    def kubeconfig(self) -> Path | None:
+        """None means the user's own."""
+
+    @property
+    def context(self) -> str | None:
+        """None means the kubeconfig's current one."""
+
+    @property
+    def host_address(self) -> str:
+        """The address of this machine for pods."""
+
+    def kubectl(self, *arguments: str) -> str:
+        """Runs kubectl as administrator and returns its output."""
+
+    def load(self, images: Iterable[Image]) -> None:
+        """Builds images when needed and gives them to the nodes."""
+
+
+class Local:
+    """The cluster built from source."""
+
+    context = None
+
+    def __init__(self, running: bringup.LocalCluster) -> None:
+        self._running = running
+        self.kubeconfig: Path | None = running.kubeconfig
+        self.host_address = running.layout.host_address
+        self.volumes = running.layout.state / "pv"  # one folder for each dynamic volume
+
+    def kubectl(self, *arguments: str) -> str:
+        """Runs kubectl as the cluster's administrator."""
+        return self._running.kubectl(*arguments)
+
+    def load(self, images: Iterable[Image]) -> None:
+        """Imports the archives into the node's container runtime."""
+        for archive in build(images):
+            self._running.import_image(archive)
+
+
+class Foreign:
+    """A cluster of kind or of the user, reached through kubectl."""
+
+    def __init__(self, context: str, host_address: str) -> None:
+        self.kubeconfig = None
+        self.context = context
+        self.host_address = host_address
+
+    def kubectl(self, *arguments: str) -> str:
+        """Runs kubectl in the cluster's context."""
+        command = ["kubectl", "--context", self.context, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def load(self, images: Iterable[Image]) -> None:
+        """Loads the archives into kind's nodes; another cluster's nodes must have them, or pull them, themselves."""
+        kind = self.context.removeprefix("kind-")
+        if kind == self.context:
+            return
+        for archive in build(images):
+            subprocess.run(
+                ["kind", "load", "image-archive", str(archive), "--name", kind], check=True, capture_output=True
+            )
+
+
+def tools_folder(names: Iterable[str]) -> Path:
+    """One folder with links to all binaries of the named tools."""
+    folder = clusters_dir().parent / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, path in ensure(names).items():
+        link = folder / name
+        if not link.is_symlink() or link.readlink() != path:
+            staging = folder / f".{name}-{os.getpid()}"
+            staging.symlink_to(path)
+            staging.rename(link)  # several runs share the folder
+    return folder
+
+
+def choice() -> str:
+    """What `LLMKUBE_TEST_CLUSTER` says, or what this machine can do."""
+    chosen = os.environ.get("LLMKUBE_TEST_CLUSTER", "")
+    if chosen:
+        return chosen
+    if sys.platform == "linux" and os.geteuid() == 0:
+        return "local"
+    if shutil.which("docker") and _answers(["docker", "info"]):
+        return "kind"
+    message = "no cluster to run on: run as root on Linux, start Docker, or set LLMKUBE_TEST_CLUSTER=context:<name>"
+    raise RuntimeError(message)
+
+
+def up(name: str, owner: int | None = None) -> Cluster:
+    """Brings up the chosen cluster under `name`, or finds it running.
+
+    A local cluster with an `owner`, a process id, is removed by later runs once that process is gone.
+    """
+    chosen = choice()
+    if chosen == "local":
+        tools = tools_folder(CLUSTER)
+        return Local(bringup.up(name, tools, build(NODE_IMAGES), owner))
+    if chosen == "kind":
+        return _kind(name)
+    if chosen.startswith("context:"):
+        return _user_cluster(chosen.removeprefix("context:"))
+    message = f"LLMKUBE_TEST_CLUSTER={chosen} is not known: local, kind or context:<name>"
+    raise RuntimeError(message)
+
+
+def down(name: str) -> None:
+    """Removes the cluster `name`; a user's own cluster is left as it is."""
+    chosen = choice()
+    if chosen == "local":
+        bringup.down(name)
+    elif chosen == "kind":
+        subprocess.run(["kind", "delete", "cluster", "--name", f"llmkube-{name}"], check=True)
+
+
+def _kind(name: str) -> Foreign:
+    cluster = f"llmkube-{name}"
+    known = subprocess.run(["kind", "get", "clusters"], check=True, capture_output=True, text=True).stdout.split()
+    if cluster not in known:
+        subprocess.run(["kind", "create", "cluster", "--name", cluster, "--wait", "120s"], check=True)
+    template = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+    gateways = subprocess.run(
+        ["docker", "network", "inspect", "kind", "--format", template], check=True, capture_output=True, text=True
+    ).stdout.split()
+    return Foreign(f"kind-{cluster}", next(address for address in gateways if ":" not in address))
+
+
+def _user_cluster(context: str) -> Foreign:
+    """A cluster of the user; this machine is the address it uses to reach the API server, unless it is told."""
+    address = os.environ.get("LLMKUBE_TEST_HOST")
+    if not address:
+        command = ["kubectl", "--context", context, "config", "view", "--minify", "--output", "jsonpath={..server}"]
+        server = urlsplit(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect((server.hostname or "", server.port or 443))
+            address = probe.getsockname()[0]
+    return Foreign(context, address)
+
+
+def _answers(command: list[str]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 0

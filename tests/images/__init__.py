@@ -1,0 +1,1 @@
+"""Container images without a registry: built once per content, kept as OCI archives."""

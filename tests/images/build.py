@@ -1,0 +1,181 @@
+"""Builds the images of the tests and the demo with buildah, each once per content, as OCI archives in the cache.
+
+The Dockerfiles are those of the release, `ARG BASE` names the base image. Buildah runs in a mount namespace and keeps
+its storage in the cache folder, so that nothing of it is left on the machine. Python dependencies are unpacked into
+the build context beforehand (`site/`), from the hash-locked requirements: a build needs no network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain.build import cache_root, ensure
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parent.parent
+SUITE = "bookworm"
+PACKAGES = "python3,ca-certificates,libgomp1,libstdc++6"
+PYTHON = "3.11"  # of Debian 12, whatever Python this machine has
+IGNORED = shutil.ignore_patterns("__pycache__", "tests", ".*cache")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its reference in pods, the folders that make its build context, and how long a build takes.
+
+    `prepare` adds to the context what is not in the repository. `base` names the image it is built on.
+    """
+
+    reference: str
+    context: Path
+    seconds: int
+    prepare: Callable[[Path], None]
+    base: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the reference, which also names the archive."""
+        return self.reference.rpartition("/")[2].partition(":")[0]
+
+
+def _root_file_system(context: Path) -> None:
+    root = context / "root"
+    components = "--components=main"
+    _run(["debootstrap", "--variant=minbase", components, f"--include={PACKAGES}", SUITE, root, _debian_mirror()])
+    for useless in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale", "usr/share/man"):
+        shutil.rmtree(root / useless, ignore_errors=True)
+    _run(["tar", "--directory", root, "--create", "--file", context / "rootfs.tar", "."])
+    shutil.rmtree(root)
+
+
+def _debian_mirror() -> str:
+    """The mirror this machine takes Debian from; its own configuration knows it."""
+    sites = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)"], capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    found = [line.split()[0] for line in sites if line.split()[1:] == [SUITE]]
+    return found[0] if found else ""
+
+
+def _pause(context: Path) -> None:
+    shutil.copy2(ensure(["pause"])["pause"], context / "pause")
+
+
+def _site(context: Path) -> None:
+    """Unpacks the locked wheels for the base image's Python into `site/`."""
+    _run(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--no-compile",
+                "--target",
+                context / "site",
+            ),
+            *("--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON),
+            *(f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in (34, 31, 28, 27, 24)),
+            *(f"--platform={old}_{platform.machine()}" for old in ("manylinux2014", "manylinux1")),
+            *("--require-hashes", "--requirement", context / "requirements.txt"),
+        ]
+    )
+
+
+BASE = Image("llmkube.local/base:test", HERE / "base", 45, _root_file_system)
+PAUSE = Image("llmkube.local/pause:test", HERE / "pause", 2, _pause)
+DOWNLOADER = Image("llmkube.local/downloader:test", REPOSITORY / "downloader", 10, _site, BASE.reference)
+MODEL_SERVER = Image("llmkube.local/model-server:test", HERE / "model-server", 15, _site, BASE.reference)
+MLX_SERVER = Image("llmkube.local/mlx-server:test", HERE / "mlx-server", 60, _site, BASE.reference)
+NODE_IMAGES = (PAUSE, BASE)
+_ALL = {image.reference: image for image in (BASE, PAUSE, DOWNLOADER, MODEL_SERVER, MLX_SERVER)}
+
+
+def archive(image: Image) -> Path:
+    """Where the archive of `image` is, or will be: named by all that goes into it."""
+    return cache_root() / "images" / f"{image.name}-{_content_hash(image)}.tar"
+
+
+def build(images: Iterable[Image]) -> list[Path]:
+    """Builds what is missing of `images` and what they rest on; returns their archives."""
+    wanted = list(images)
+    for image in wanted:
+        if not archive(image).exists():
+            _build(image)
+    return [archive(image) for image in wanted]
+
+
+def _content_hash(image: Image) -> str:
+    digest = hashlib.sha256(repr((image.reference, PACKAGES, SUITE, PYTHON, platform.machine())).encode())
+    if image.base:
+        digest.update(_content_hash(_ALL[image.base]).encode())
+    for path in sorted(image.context.rglob("*")):
+        relative = path.relative_to(image.context)
+        if path.is_file() and not {"tests", "__pycache__"} & set(relative.parts):
+            digest.update(relative.as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _build(image: Image) -> None:
+    """Builds in a scratch folder that goes with the build; the archive appears by one rename."""
+    target = archive(image)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    bases = build([_ALL[image.base]]) if image.base else []
+    print(f"image {image.name}: building, usually {image.seconds} s ...", file=sys.stderr, flush=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
+        context = Path(scratch) / "context"
+        shutil.copytree(image.context, context, ignore=IGNORED)
+        image.prepare(context)
+        staged = _buildah(image, Path(scratch), context, bases)
+        for old in target.parent.glob(f"{image.name}-*.tar"):
+            old.unlink()  # of another content: nobody asks for it any more
+        staged.rename(target)
+    size = target.stat().st_size / 2**20
+    print(f"image {image.name}: {size:.0f} MiB in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def _buildah(image: Image, scratch: Path, context: Path, bases: list[Path]) -> Path:
+    """Runs the build and the export in one mount namespace; returns the archive."""
+    storage = ["--root", str(scratch / "storage"), "--runroot", str(scratch / "run"), "--storage-driver", "overlay"]
+    staged = scratch / "image.tar"
+    steps = [["pull", "--quiet", f"oci-archive:{base}"] for base in bases]
+    arguments = ["--build-arg", f"BASE={image.base}", "--build-arg", f"BUILD_BASE={image.base}"] if image.base else []
+    steps.append(
+        [
+            "build",
+            "--isolation",
+            "chroot",
+            "--quiet",
+            "--pull-never",
+            *arguments,
+            "--tag",
+            image.reference,
+            str(context),
+        ]
+    )
+    steps.append(["push", "--quiet", image.reference, f"oci-archive:{staged}:{image.reference}"])
+    for step in steps:
+        _run(["unshare", "--mount", "--propagation", "private", "buildah", *storage, *step])
+    return staged
+
+
+def _run(command: list[str | Path]) -> None:
+    done = subprocess.run(
+        [part for part in map(str, command) if part], capture_output=True, text=True, check=False, env=os.environ
+    )
+    if done.returncode:
+        message = f"{command[0]} failed with exit {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}"
+        raise RuntimeError(message)

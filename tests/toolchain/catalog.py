@@ -1,0 +1,105 @@
+"""The tools that the tests and the demo build from Go modules: what each one is, and how it is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+KUBERNETES = "v1.36.3"
+_STRIP = "-s -w"
+_CNI = "github.com/containernetworking/plugins/plugins"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One or more binaries of one module.
+
+    `packages` maps a Go package to the file name of its binary. `seconds` is what a cold build usually takes on two
+    cores, told to the person who waits. `links` are further names under which the first binary is found.
+    """
+
+    name: str
+    module: str
+    describe: str
+    packages: dict[str, str]
+    seconds: int
+    ldflags: str = _STRIP
+    tags: str = ""
+    cgo: bool = False
+    links: tuple[str, ...] = field(default=())
+
+
+def _kubernetes() -> Tool:
+    version = "k8s.io/component-base/version"
+    major, minor, _ = KUBERNETES.removeprefix("v").split(".")
+    # Without a version the clients see v0.0.0 and refuse features.
+    stamp = f"-X {version}.gitVersion={KUBERNETES} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    components = "kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl"
+    return Tool(
+        name="kube",
+        module="core",
+        describe=f"Kubernetes {KUBERNETES}, all components in one binary",
+        packages={"./kube": "kube"},
+        seconds=300,
+        ldflags=f"{_STRIP} {stamp}",
+        links=tuple(components.split()),
+    )
+
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        _kubernetes(),
+        Tool("etcd", "core", "etcd v3.7.3", {"./etcd": "etcd"}, 15),
+        Tool("pause", "core", "the sandbox process", {"./pause": "pause"}, 2),
+        Tool(
+            "cni",
+            "core",
+            "container network plugins v1.9.1",
+            {
+                f"{_CNI}/ipam/host-local": "host-local",
+                f"{_CNI}/main/bridge": "bridge",
+                f"{_CNI}/main/loopback": "loopback",
+                f"{_CNI}/meta/portmap": "portmap",
+            },
+            5,
+        ),
+        Tool("helm", "core", "Helm v4.3.1", {"helm.sh/helm/v4/cmd/helm": "helm"}, 30),
+        Tool("coredns", "core", "CoreDNS v1.15.0", {"github.com/coredns/coredns": "coredns"}, 60),
+        Tool(
+            "containerd",
+            "containerd",
+            "containerd v2.4.2",
+            {
+                "github.com/containerd/containerd/v2/cmd/containerd": "containerd",
+                "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2": "containerd-shim-runc-v2",
+                "github.com/containerd/containerd/v2/cmd/ctr": "ctr",
+            },
+            100,
+        ),
+        Tool("runc", "runc", "runc v1.5.2", {"github.com/opencontainers/runc": "runc"}, 15, tags="seccomp", cgo=True),
+        Tool(
+            "local-path-provisioner",
+            "local-path-provisioner",
+            "local-path-provisioner v0.0.30",
+            {"github.com/rancher/local-path-provisioner": "local-path-provisioner"},
+            85,
+        ),
+        Tool("helm3", "helm3", "Helm v3.22.0", {"helm.sh/helm/v3/cmd/helm": "helm3"}, 75),
+        Tool(
+            "helm-unittest",
+            "helm-unittest",
+            "helm-unittest v1.1.2",
+            {"github.com/helm-unittest/helm-unittest/cmd/helm-unittest": "helm-unittest"},
+            45,
+        ),
+        Tool("ct", "chart-testing", "chart-testing v3.14.0", {"github.com/helm/chart-testing/v3/ct": "ct"}, 10),
+    )
+}
+
+CLUSTER = ("kube", "etcd", "pause", "cni", "coredns", "containerd", "runc", "local-path-provisioner")
+SETS: dict[str, tuple[str, ...]] = {
+    "chart": ("helm", "helm-unittest"),
+    "cluster": CLUSTER,
+    "demo": ("helm", *CLUSTER),
+    "test": ("helm", "helm-unittest", *CLUSTER, "helm3", "ct"),
+}
