@@ -54,7 +54,10 @@ class Fault:
             raise ValueError(f"listener {self.listener!r} of a fault must be 'hub' or 'cdn'")
         if self.nth is not None and self.nth < 1:
             raise ValueError(f"nth {self.nth} of a fault must be at least 1, the first matching request")
-        re.compile(self.path or "")
+        try:
+            re.compile(self.path or "")
+        except re.error as error:
+            raise ValueError(f"path {self.path!r} of a fault must be a regular expression: {error}") from error
 
     @classmethod
     def from_json(cls, document: Any) -> "Fault":
