@@ -1,0 +1,80 @@
+{{/*
+A container that runs the downloader with the cache mounted for writing.
+Given a dict: root, name, args (list of texts), secret (name of the Secret with credentials, empty: none).
+*/}}
+{{- define "llmkube.downloader.container" -}}
+name: {{ .name }}
+image: {{ include "llmkube.image.downloader" .root | quote }}
+imagePullPolicy: {{ .root.Values.downloader.image.pullPolicy }}
+args:
+  {{- range .args }}
+  - {{ include "llmkube.pod.literal" . | quote }}
+  {{- end }}
+env:
+  {{- include "llmkube.pod.env" (dict "base" (include "llmkube.downloader.env" . | fromYaml) "over" .root.Values.downloader.env) | nindent 2 }}
+{{- /* The report of the downloader is what `kubectl describe` and the plugin show; a container that could not write one shows
+the end of its log. */}}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- with .root.Values.downloader.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- include "llmkube.map.overlay" (dict "over" .root.Values.securityContext) | nindent 2 }}
+volumeMounts:
+  - name: model-cache
+    mountPath: {{ .root.Values.modelCache.mountPath }}
+  - name: tmp
+    mountPath: /tmp
+  {{- if .secret }}
+  - name: credentials
+    mountPath: /var/run/secrets/llmkube
+    readOnly: true
+  {{- end }}
+{{- end -}}
+
+{{/*
+The environment the chart gives the downloader, as a map. Names in here are refused in downloader.env.
+Given a dict: root, secret.
+*/}}
+{{- define "llmkube.downloader.env" -}}
+HOME: /tmp
+LLMKUBE_ROOT: {{ .root.Values.modelCache.mountPath }}
+LLMKUBE_REPORT: /dev/termination-log
+{{- with .root.Values.downloader.allowHttp }}
+LLMKUBE_ALLOW_HTTP: {{ join "," . | quote }}
+{{- end }}
+{{- with .root.Values.downloader.hfEndpoint }}
+HF_ENDPOINT: {{ . | quote }}
+{{- end }}
+{{- if .secret }}
+LLMKUBE_CREDENTIALS: /var/run/secrets/llmkube
+{{- end }}
+{{- end -}}
+
+{{/*
+The container that fetches one entry, in the server's pod and in preload Jobs alike.
+Given a dict: root, entry.
+*/}}
+{{- define "llmkube.downloader.fetch" -}}
+{{- include "llmkube.downloader.container" (dict "root" .root "name" "fetch" "args" .entry.args "secret" .entry.secret) -}}
+{{- end -}}
+
+{{/*
+The part of a Job that runs the downloader on the claim without fetching: maintenance, and the first use of a new claim.
+Given a dict: root, name (of the container), component, args.
+*/}}
+{{- define "llmkube.downloader.template" -}}
+metadata:
+  labels:
+    {{- include "llmkube.labels.pod" . | nindent 4 }}
+  annotations:
+    {{- include "llmkube.labels.annotations" . | nindent 4 }}
+spec:
+  restartPolicy: Never
+  {{- include "llmkube.pod.common" .root | nindent 2 }}
+  containers:
+    - {{ include "llmkube.downloader.container" . | indent 6 | trim }}
+  volumes:
+    {{- include "llmkube.pod.volumes" . | nindent 4 }}
+{{- end -}}

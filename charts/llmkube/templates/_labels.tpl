@@ -1,0 +1,59 @@
+{{/*
+The labels by which a Deployment and a Service find pods. A Deployment's selector can not be changed, so nothing that a user
+may edit is in it.
+Given a dict: root, component (one of cache, preload, server, maintenance).
+*/}}
+{{- define "llmkube.labels.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/*
+The labels of an object.
+Given a dict: root, component, entry (optional: the cache entry the object is about).
+*/}}
+{{- define "llmkube.labels.object" -}}
+{{ include "llmkube.labels.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+llmkube.dev/release: {{ .root.Release.Name | quote }}
+{{- with .entry }}
+llmkube.dev/key: {{ .key | quote }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The labels of a pod. Versions are left out: a new chart version must neither restart a server nor make a new Job.
+llmkube.dev/claim-hash lets pods of one claim find each other across releases; a hash, because a claim's name may be longer
+than a label.
+Given a dict: root, component, entry (optional).
+*/}}
+{{- define "llmkube.labels.pod" -}}
+{{ include "llmkube.labels.selector" . }}
+llmkube.dev/release: {{ .root.Release.Name | quote }}
+{{- with .entry }}
+llmkube.dev/key: {{ .key | quote }}
+{{- end }}
+{{- with include "llmkube.cache.claim" .root }}
+llmkube.dev/claim-hash: {{ sha256sum . | trunc 8 | quote }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The annotations through which the plugin understands workloads and their pods.
+Given a dict: root, entry (optional).
+*/}}
+{{- define "llmkube.labels.annotations" -}}
+llmkube.dev/cache-mode: {{ include "llmkube.cache.mode" .root }}
+{{- with include "llmkube.cache.claim" .root }}
+llmkube.dev/claim: {{ . | quote }}
+{{- end }}
+{{- with .entry }}
+llmkube.dev/source: {{ .source | quote }}
+{{- with .revision }}
+llmkube.dev/revision: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}

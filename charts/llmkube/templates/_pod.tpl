@@ -1,0 +1,98 @@
+{{/*
+What all pods of the release have in common.
+Given the root context.
+*/}}
+{{- define "llmkube.pod.common" -}}
+serviceAccountName: {{ include "llmkube.names.fullname" . }}
+automountServiceAccountToken: false
+{{- /* The variables of a Service that happens to be called like a program's own settings would change them. */}}
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  {{- include "llmkube.map.overlay" (dict "over" .Values.podSecurityContext) | nindent 2 }}
+{{- with .Values.server.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with include "llmkube.pod.affinity" . }}
+affinity:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- with .Values.server.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The user's affinity, and for a claim that only one node can have, a preference for the node where it already is.
+The first pod of a claim may run anywhere. Block storage is bound to a zone rather than a node, so without this the
+scheduler may put a second pod (the server beside a preload Job, another release of a shared claim) on another node, where it
+waits for a volume that is attached elsewhere. Only preferred: pods that are gone must not keep others from starting.
+Given the root context.
+*/}}
+{{- define "llmkube.pod.affinity" -}}
+{{- $affinity := .Values.server.affinity | default dict | deepCopy -}}
+{{- if include "llmkube.cache.oneNode" . -}}
+{{- $hash := include "llmkube.cache.claim" . | sha256sum | trunc 8 -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (dict "llmkube.dev/claim-hash" $hash)) -}}
+{{- $near := $affinity.podAffinity | default dict -}}
+{{- $preferred := $near.preferredDuringSchedulingIgnoredDuringExecution | default list -}}
+{{- $preferred = append $preferred (dict "weight" 100 "podAffinityTerm" $term) -}}
+{{- $near = set $near "preferredDuringSchedulingIgnoredDuringExecution" $preferred -}}
+{{- $affinity = set $affinity "podAffinity" $near -}}
+{{- end -}}
+{{- with $affinity }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/*
+A list of environment variables, sorted, no name twice: server-side apply refuses a name that is there twice.
+Given a dict: base (what the chart sets), over (what the user sets, wins): maps from name to a text or to {valueFrom: ...}.
+*/}}
+{{- define "llmkube.pod.env" -}}
+{{- $lines := list -}}
+{{- range $name, $value := include "llmkube.map.overlay" . | fromYaml -}}
+{{- $variable := dict "name" $name -}}
+{{- if kindIs "map" $value }}{{ $variable = merge $variable $value }}
+{{- else if kindIs "string" $value }}{{ $_ := set $variable "value" $value }}
+{{- else }}{{ $_ := set $variable "value" (toJson $value) }}{{ end -}}
+{{- $lines = append $lines $variable -}}
+{{- end -}}
+{{- toYaml $lines -}}
+{{- end -}}
+
+{{/*
+Keep Kubernetes from expanding $(NAME) in a text that a user gave, which could print a token.
+Given the text.
+*/}}
+{{- define "llmkube.pod.literal" -}}
+{{- replace "$" "$$" . -}}
+{{- end -}}
+
+{{/*
+The volumes of a pod.
+Given a dict: root, secret (name of the Secret with credentials, empty: none).
+*/}}
+{{- define "llmkube.pod.volumes" -}}
+- name: model-cache
+  {{- with include "llmkube.cache.claim" .root }}
+  persistentVolumeClaim:
+    claimName: {{ . }}
+  {{- else }}
+  emptyDir:
+    {{- /* Without a limit a model that is larger than expected fills the node's disk and evicts its neighbours. */}}
+    sizeLimit: {{ .root.Values.modelCache.size }}
+  {{- end }}
+- name: tmp
+  emptyDir: {}
+{{- with .secret }}
+- name: credentials
+  secret:
+    secretName: {{ . }}
+    {{- /* Readable without fsGroup too; the volume is in the downloader's container only. */}}
+    defaultMode: 0444
+{{- end }}
+{{- end -}}
