@@ -8,6 +8,7 @@ import sys
 import time
 
 from cluster import provider
+from cluster.choice import choice
 from cluster.local import bringup
 from cluster.local.layout import existing, locked
 from toolchain.catalog import CLUSTER
@@ -23,6 +24,8 @@ def main() -> None:
         {"up": _up, "down": _down, "status": _status, "shell": _shell}[arguments.command](arguments.name)
     except (RuntimeError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: what was made so far is removed")
 
 
 def _up(name: str) -> None:
@@ -37,7 +40,7 @@ def _up(name: str) -> None:
 
 def _down(name: str) -> None:
     provider.down(name)
-    if provider.choice() == "local":
+    if choice() == "local":
         with locked():
             for abandoned in bringup.sweep():
                 print(f"cluster {abandoned} was abandoned: removed")

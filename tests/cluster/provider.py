@@ -1,21 +1,21 @@
 """The clusters that tests and the demo can run on, behind one interface.
 
-`LLMKUBE_TEST_CLUSTER` chooses: `local` (built from source, needs root on Linux), `kind` (needs Docker), or
-`context:<name>` (a cluster of the user's kubeconfig). Unset, it is `local` for root on Linux, else `kind`.
+`local` is built from source and needs root on Linux, `kind` needs Docker, `context:<name>` is a cluster of the user's
+kubeconfig; `cluster.choice` says which one a run is for.
 """
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import socket
 import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from cluster.choice import choice
 from cluster.local import bringup
 from cluster.local.layout import clusters_dir
 from images.build import NODE_IMAGES, Image, build
@@ -41,6 +41,9 @@ class Cluster(Protocol):
     def kubectl(self, *arguments: str) -> str:
         """Runs kubectl as administrator and returns its output."""
 
+    def apply(self, item: dict[str, object]) -> None:
+        """Applies one object."""
+
     def load(self, images: Iterable[Image]) -> None:
         """Builds images when needed and gives them to the nodes."""
 
@@ -60,6 +63,14 @@ class Local:
         """Runs kubectl as the cluster's administrator."""
         return self._running.kubectl(*arguments)
 
+    def apply(self, item: dict[str, object]) -> None:
+        """Applies one object."""
+        self._running.kubectl("apply", "--filename", "-", stdin=json.dumps(item))
+
+    def run_on_node(self, command: list[str]) -> None:
+        """Runs a command as root in the node's namespaces."""
+        self._running.namespace.run(command)
+
     def load(self, images: Iterable[Image]) -> None:
         """Imports the archives into the node's container runtime."""
         for archive in build(images):
@@ -78,6 +89,11 @@ class Foreign:
         """Runs kubectl in the cluster's context."""
         command = ["kubectl", "--context", self.context, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def apply(self, item: dict[str, object]) -> None:
+        """Applies one object."""
+        command = ["kubectl", "--context", self.context, "apply", "--filename", "-"]
+        subprocess.run(command, input=json.dumps(item), check=True, capture_output=True, text=True)
 
     def load(self, images: Iterable[Image]) -> None:
         """Loads the archives into kind's nodes; another cluster's nodes must have them, or pull them, themselves."""
@@ -103,28 +119,16 @@ def tools_folder(names: Iterable[str]) -> Path:
     return folder
 
 
-def choice() -> str:
-    """What `LLMKUBE_TEST_CLUSTER` says, or what this machine can do."""
-    chosen = os.environ.get("LLMKUBE_TEST_CLUSTER", "")
-    if chosen:
-        return chosen
-    if sys.platform == "linux" and os.geteuid() == 0:
-        return "local"
-    if shutil.which("docker") and _answers(["docker", "info"]):
-        return "kind"
-    message = "no cluster to run on: run as root on Linux, start Docker, or set LLMKUBE_TEST_CLUSTER=context:<name>"
-    raise RuntimeError(message)
-
-
-def up(name: str, owner: int | None = None) -> Cluster:
+def up(name: str, owner: int | None = None, *, internet: bool = False) -> Cluster:
     """Brings up the chosen cluster under `name`, or finds it running.
 
-    A local cluster with an `owner`, a process id, is removed by later runs once that process is gone.
+    A local cluster with an `owner`, a process id, is removed by later runs once that process is gone; with `internet`
+    its pods reach what this machine reaches.
     """
     chosen = choice()
     if chosen == "local":
         tools = tools_folder(CLUSTER)
-        return Local(bringup.up(name, tools, build(NODE_IMAGES), owner))
+        return Local(bringup.up(name, tools, build(NODE_IMAGES), owner, internet=internet))
     if chosen == "kind":
         return _kind(name)
     if chosen.startswith("context:"):
@@ -164,7 +168,3 @@ def _user_cluster(context: str) -> Foreign:
             probe.connect((server.hostname or "", server.port or 443))
             address = probe.getsockname()[0]
     return Foreign(context, address)
-
-
-def _answers(command: list[str]) -> bool:
-    return subprocess.run(command, capture_output=True, check=False, timeout=20).returncode == 0

@@ -33,6 +33,7 @@ _CLUSTER = [
     Package("conntrack", "conntrack"),
     Package("ethtool", "ethtool"),
     Package("openssl", "openssl"),
+    Package("slirp4netns", "slirp4netns"),
     Package("debootstrap", "debootstrap"),
     Package("buildah", "buildah"),
     Package("gcc", "gcc"),

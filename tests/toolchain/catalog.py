@@ -101,5 +101,6 @@ SETS: dict[str, tuple[str, ...]] = {
     "chart": ("helm", "helm-unittest"),
     "cluster": CLUSTER,
     "demo": ("helm", *CLUSTER),
+    "demo-foreign": ("helm",),
     "test": ("helm", "helm-unittest", *CLUSTER, "helm3", "ct"),
 }

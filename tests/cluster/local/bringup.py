@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -35,8 +36,9 @@ class LocalCluster:
         """Starts a component; its log is `log/<name>.log` in the state folder."""
         program, *arguments = component.command
         log = f"{INSIDE}/log/{component.name}.log"
-        path = {"PATH": f"{self.tools}:/usr/sbin:/usr/bin:/sbin:/bin"} | component.environment
-        self._pids[component.name] = self.namespace.spawn([self.tools / program, *arguments], log, path)
+        path = {"PATH": f"{self.tools}:/usr/sbin:/usr/bin:/sbin:/bin"}
+        command = [self.tools / program if (self.tools / program).exists() else program, *arguments]
+        self._pids[component.name] = self.namespace.spawn(command, log, path, network=component.inside)
 
     def wait_for(self, what: str, ready: Callable[[], bool]) -> None:
         """Waits until `ready`; fails when a component has died or it takes too long, with the end of its log."""
@@ -76,10 +78,14 @@ class LocalCluster:
         ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
         return ready and not node["spec"].get("taints")
 
-    def kubectl(self, *arguments: str) -> str:
-        """Runs kubectl as the cluster's administrator."""
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Runs kubectl as the cluster's administrator; a failure's message holds what it said."""
         command = [str(self.tools / "kubectl"), "--kubeconfig", str(self.kubeconfig), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        if done.returncode:
+            message = f"kubectl {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()}"
+            raise RuntimeError(message)
+        return done.stdout
 
     def import_image(self, archive: Path) -> None:
         """Gives the node an image from an OCI archive."""
@@ -87,25 +93,31 @@ class LocalCluster:
         self.namespace.run([self.tools / "ctr", *address, "images", "import", archive])
 
 
-def up(name: str, tools: Path, images: list[Path], owner: int | None = None) -> LocalCluster:
+def up(name: str, tools: Path, images: list[Path], owner: int | None = None, *, internet: bool = False) -> LocalCluster:
     """Brings up cluster `name`, or returns it when it is up already.
 
     `tools` is the folder with all binaries, `images` are OCI archives every node needs. With `owner`, a process id,
-    the cluster counts as abandoned once that process is gone.
+    the cluster counts as abandoned once that process is gone. With `internet` pods reach what this machine reaches.
     """
     with locked():
         sweep()
         running = find(name, tools)
         if running:
             return running
-        remove(name)
-        record = Record(slot=free_slot(), owner=owner, owner_started=(start_time(owner) or 0) if owner else 0)
+        if name in existing():
+            message = f"cluster {name} is being brought up by another process; wait for it, or choose another name"
+            raise RuntimeError(message)
+        record = Record(slot=free_slot())
+        record.own(os.getpid())  # until it is up: if this process dies, others see what it left
         write_record(name, record)
     try:
-        return _bring_up(Layout(name, record.slot), record, tools, images)
+        cluster = _bring_up(Layout(name, record.slot), record, tools, images, internet=internet)
+        record.own(owner)
+        write_record(name, record)
     except BaseException:  # also Ctrl-C: what was made so far goes
         down(name)
         raise
+    return cluster
 
 
 def find(name: str, tools: Path) -> LocalCluster | None:
@@ -152,7 +164,7 @@ def _abandoned(record: Record | None) -> bool:
     return bool(record.init) and start_time(record.init) != record.init_started
 
 
-def _bring_up(layout: Layout, record: Record, tools: Path, images: list[Path]) -> LocalCluster:
+def _bring_up(layout: Layout, record: Record, tools: Path, images: list[Path], *, internet: bool) -> LocalCluster:
     layout.state.mkdir(parents=True, exist_ok=True)
     namespace = Namespace.create(tools / "pause", layout.state, INSIDE)
     record.init, record.init_started = namespace.init, start_time(namespace.init) or 0
@@ -160,8 +172,8 @@ def _bring_up(layout: Layout, record: Record, tools: Path, images: list[Path]) -
     cluster = LocalCluster(layout, namespace, tools)
     _network(layout, namespace)
     cgroups.create(layout.cgroup)
-    components.write_configuration(layout, tools)
-    for component in (components.containerd(), components.etcd()):
+    components.write_configuration(layout, tools, internet=internet)
+    for component in (components.containerd(), components.etcd(), *([components.internet()] if internet else [])):
         cluster.start(component)
     certificates.make_all(layout, {NODE: layout.node_address})
     certificates.admin_kubeconfig(layout)
@@ -191,7 +203,8 @@ def _network(layout: Layout, namespace: Namespace) -> None:
         subprocess.run(command, check=True, capture_output=True)
     namespace.run(["ip", "address", "add", f"{layout.node_address}/24", "dev", "node0"])
     namespace.run(["ip", "link", "set", "node0", "up"])
-    namespace.run(["ip", "route", "add", "default", "via", layout.host_address])
+    # Service addresses need some route before the rules of kube-proxy see them; a way to the internet goes before it.
+    namespace.run(["ip", "route", "add", "default", "via", layout.host_address, "metric", "4096"])
 
 
 def _containerd_answers(cluster: LocalCluster) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.local.layout import INSIDE, Layout
@@ -13,26 +13,30 @@ SERVICE_CIDR = "10.96.0.0/16"
 PAUSE_IMAGE = "llmkube.local/pause:test"
 BASE_IMAGE = "llmkube.local/base:test"
 NODE = "node-1"
+_INTERNET_DNS = "10.0.2.3"  # slirp4netns answers there with this machine's own resolver
 _STORAGE = "local-path-storage"
 
 
 @dataclass(frozen=True)
 class Component:
-    """One process: its name names its log, `command[0]` is found in the tools folder."""
+    """One process: its name names its log, `command[0]` is a tool of the catalog or of this machine.
+
+    `inside` is whether it runs in the cluster's network or in this machine's.
+    """
 
     name: str
     command: list[str]
-    environment: dict[str, str] = field(default_factory=dict)
+    inside: bool = True
 
 
-def write_configuration(layout: Layout, tools: Path) -> None:
+def write_configuration(layout: Layout, tools: Path, *, internet: bool) -> None:
     """Writes the configuration files of every component into the state folder."""
     for folder in ("etcd", "cni", "kubelet", "containerd", "pv", "log", "storage"):
         (layout.state / folder).mkdir(parents=True, exist_ok=True)
     _write(layout, "cni/10-bridge.conflist", _cni())
     _write(layout, "containerd.toml", _containerd(tools))
     _write(layout, "kubelet.json", _kubelet(layout))
-    _write(layout, "Corefile", _corefile(layout))
+    _write(layout, "Corefile", _corefile(layout, internet=internet))
     _write(layout, "storage/config.json", _storage_paths())
     _write(layout, "storage/helperPod.json", _helper_pod())
     _write(layout, "addons.json", _addons())
@@ -142,6 +146,11 @@ def storage() -> Component:
     )
 
 
+def internet() -> Component:
+    """A way out for pods: it carries their connections as its own, so this machine's firewall needs no rule."""
+    return Component("slirp4netns", ["slirp4netns", "--configure", "--mtu", "65520", "1", "internet"], inside=False)
+
+
 def _write(layout: Layout, name: str, content: str | dict[str, object]) -> None:
     text = content if isinstance(content, str) else json.dumps(content, indent=2)
     (layout.state / name).write_text(text)
@@ -206,13 +215,16 @@ def _kubelet(layout: Layout) -> dict[str, object]:
     }
 
 
-def _corefile(layout: Layout) -> str:
+def _corefile(layout: Layout, *, internet: bool) -> str:
+    # Without the internet there is nobody to ask, and asking would only make every unknown name slow.
+    forward = f"forward . {_INTERNET_DNS}" if internet else ""
     return f""".:53 {{
   bind {layout.node_address}
   errors
   kubernetes cluster.local in-addr.arpa {{
     kubeconfig {INSIDE}/admin.kubeconfig
   }}
+  {forward}
   cache 5
 }}
 """

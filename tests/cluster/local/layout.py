@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cluster.local.namespace import start_time
 from toolchain.build import cache_root
 
 INSIDE = Path("/run/llmkube")  # where the state folder appears inside: short, whatever the cache folder is called
@@ -62,6 +63,10 @@ class Record:
     init_started: int = 0  # its start time in clock ticks: a process id alone may have been given away again
     owner: int | None = None  # the test run that it ends with; None keeps it until `down`
     owner_started: int = 0
+
+    def own(self, owner: int | None) -> None:
+        """Makes the cluster end with process `owner`; None keeps it."""
+        self.owner, self.owner_started = owner, (start_time(owner) or 0) if owner else 0
 
 
 def clusters_dir() -> Path:

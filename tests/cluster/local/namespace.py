@@ -6,6 +6,7 @@ process in there and drop every mount, link and iptables rule, whatever state a 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -35,35 +36,34 @@ class Namespace:
     @classmethod
     def create(cls, pause: Path, state: Path, inside: Path) -> Namespace:
         """Makes the namespaces, with `state` visible as `inside`, and returns when they are set up."""
-        isolation = ["--net", "--mount", "--pid", "--fork", "--propagation", "private", "--mount-proc"]
-        parent = subprocess.Popen(
-            ["unshare", *isolation, pause],
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        namespace = cls(_only_child(parent))
+        isolation = "--net --mount --pid --fork --propagation private --mount-proc"
+        # In the background of a shell that ends: the cluster belongs to no process of this run.
+        script = f'setsid unshare {isolation} "$0" </dev/null >/dev/null 2>&1 & echo $!'
+        started = subprocess.run(["sh", "-c", script, pause], stdout=subprocess.PIPE, text=True, check=True)
+        namespace = cls(_only_child(int(started.stdout)))
         namespace.run(["sh", "-c", _SETUP.format(inside=inside, state=state)])
         return namespace
 
-    def command(self, command: Sequence[str | Path]) -> list[str]:
-        """The command line that runs `command` inside."""
-        return ["nsenter", "--target", str(self.init), "--net", "--mount", "--pid", "--", *map(str, command)]
+    def run(self, command: Sequence[str | Path], *, network: bool = True) -> str:
+        """Runs a command inside and returns its output; a failure's message holds what it said.
 
-    def run(self, command: Sequence[str | Path]) -> str:
-        """Runs a command inside and returns its output; a failure's message holds what it said."""
-        done = subprocess.run(self.command(command), capture_output=True, text=True, check=False)
+        Without `network` the command has this machine's network, and still ends with the cluster.
+        """
+        spaces = ["--net"] if network else []
+        enter = ["nsenter", "--target", str(self.init), "--mount", "--pid", *spaces, "--"]
+        done = subprocess.run([*enter, *map(str, command)], capture_output=True, text=True, check=False)
         if done.returncode:
             message = f"{' '.join(map(str, command))}: exit {done.returncode}: {(done.stderr or done.stdout).strip()}"
             raise RuntimeError(message)
         return done.stdout
 
-    def spawn(self, command: Sequence[str | Path], log: str, environment: dict[str, str]) -> int:
+    def spawn(
+        self, command: Sequence[str | Path], log: str, environment: dict[str, str], *, network: bool = True
+    ) -> int:
         """Starts a command inside that outlives the caller; returns its process id inside. `log` is a path inside."""
         script = 'log=$1; shift; "$@" >"$log" 2>&1 </dev/null & echo $!'
         variables = [f"{name}={value}" for name, value in environment.items()]
-        output = self.run(["setsid", "sh", "-c", script, "spawn", log, "env", *variables, *command])
+        output = self.run(["setsid", "sh", "-c", script, "spawn", log, "env", *variables, *command], network=network)
         return int(output)
 
     def alive(self, pid: int) -> bool:
@@ -71,20 +71,35 @@ class Namespace:
         return Path(f"/proc/{self.init}/root/proc/{pid}").exists()
 
     def kill(self) -> None:
-        """Ends the namespaces and waits until their last process is gone."""
-        try:
-            descriptor = os.pidfd_open(self.init)
-        except ProcessLookupError:
-            return
-        try:
-            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-            poller = select.poll()
-            poller.register(descriptor, select.POLLIN)  # readable when the process has ended
-            if not poller.poll(30_000):
-                message = f"process {self.init} and what runs in its namespaces did not end within 30 s"
-                raise RuntimeError(message)
-        finally:
-            os.close(descriptor)
+        """Ends the namespaces and waits until their last process, and the one that made them, are gone."""
+        with contextlib.ExitStack() as stack:
+            watched = [_watch(pid, stack) for pid in (self.init, _parent(self.init)) if pid > 1]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.init, signal.SIGKILL)
+            for poller in watched:
+                if not poller.poll(30_000):
+                    message = f"process {self.init} and what runs in its namespaces did not end within 30 s"
+                    raise RuntimeError(message)
+
+
+def _watch(pid: int, stack: contextlib.ExitStack) -> select.poll:
+    """A poller that wakes when the process has ended; one that has ended already wakes it at once."""
+    poller = select.poll()
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        descriptor = os.open("/dev/null", os.O_RDONLY)
+    stack.callback(os.close, descriptor)
+    poller.register(descriptor, select.POLLIN)
+    return poller
+
+
+def _parent(pid: int) -> int:
+    """The parent of a process; 0 when the process is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
 
 
 def start_time(pid: int) -> int | None:
@@ -96,18 +111,18 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
-def _only_child(parent: subprocess.Popen[bytes]) -> int:
+def _only_child(parent: int) -> int:
     """The child of `unshare`, which is process 1 inside."""
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        if parent.poll() is not None:
+        try:
+            found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+            # The child exists before it has become process 1's program and mounted its /proc.
+            if found and Path(f"/proc/{found[0]}/comm").read_text().strip() == "pause":
+                return int(found[0])
+        except (FileNotFoundError, ProcessLookupError) as error:
             message = "unshare failed: this machine's kernel or policy lets root make no namespaces"
-            raise RuntimeError(message)
-        found = children.read_text().split()
-        # The child exists before it has become process 1's program and mounted its /proc.
-        if found and Path(f"/proc/{found[0]}/comm").read_text().strip() == "pause":
-            return int(found[0])
+            raise RuntimeError(message) from error
         time.sleep(0.01)
     message = "unshare started no process within 10 s"
     raise RuntimeError(message)

@@ -1,0 +1,76 @@
+"""What a run could leave behind on this machine: processes, mounts, links, iptables rules, cgroups, files."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.local.namespace import start_time
+
+# Folders in which container runtimes, Kubernetes and image builds keep things when they are left to themselves.
+WATCHED = ("/run", "/var/lib", "/var/run", "/opt", "/etc")
+KNOWN = (
+    "kube",
+    "etcd",
+    "coredns",
+    "containerd",
+    "local-path",
+    "pause",
+    "unshare",
+    "buildah",
+    "conmon",
+    "runc",
+    "fakehub",
+)
+
+
+@dataclass(frozen=True)
+class Traces:
+    """One look at the machine; two looks are equal when nothing was left between them."""
+
+    processes: frozenset[str]
+    mounts: frozenset[str]
+    links: frozenset[str]
+    rules: frozenset[str]
+    cgroups: frozenset[str]
+    namespaces: frozenset[str]
+    files: frozenset[str]
+
+
+def look() -> Traces:
+    """Looks at the machine now. Processes count by name and id, so that a leftover of an earlier run is no excuse.
+
+    A process that has ended and waits for its parent to notice is none any more.
+    """
+    return Traces(
+        processes=frozenset(_processes()),
+        mounts=frozenset(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
+        links=frozenset(path.name for path in Path("/sys/class/net").iterdir()),
+        rules=frozenset(_rules()),
+        cgroups=frozenset(str(path) for path in Path("/sys/fs/cgroup").glob("*/*llm*")) | _unified(),
+        namespaces=frozenset(str(path) for path in Path("/run/netns").glob("*")),
+        files=frozenset(str(path) for folder in WATCHED for path in Path(folder).glob("*")),
+    )
+
+
+def _unified() -> frozenset[str]:
+    return frozenset(str(path) for path in Path("/sys/fs/cgroup").glob("*llm*"))
+
+
+def _processes() -> list[str]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "comm").read_text().strip()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if name.startswith(KNOWN) and start_time(int(folder.name)) is not None:
+            found.append(f"{name} {folder.name}")
+    return found
+
+
+def _rules() -> list[str]:
+    """Rules without their counters."""
+    output = subprocess.run(["iptables-save"], capture_output=True, text=True, check=False).stdout
+    return [line for line in output.splitlines() if line.startswith("-A")]

@@ -1,0 +1,117 @@
+"""The cluster built from source: what its users and the machine it runs on are promised."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import provider
+from cluster.choice import choice
+from cluster.local import bringup
+from cluster.local.layout import clusters_dir, existing, locked, read_record
+from harness.machine import look
+from images.build import NODE_IMAGES, build
+from toolchain.catalog import CLUSTER
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(choice() != "local", reason="only the cluster built from source leaves traces here"),
+]
+
+
+@pytest.fixture(scope="module")
+def tools() -> Path:
+    return provider.tools_folder(CLUSTER)
+
+
+@pytest.fixture(scope="module")
+def node_images() -> list[Path]:
+    return build(NODE_IMAGES)
+
+
+@pytest.fixture
+def names() -> Iterator[list[str]]:
+    """Names of clusters for one test, removed afterwards whatever happened."""
+    made = [f"test-{os.getpid()}-{letter}" for letter in "ab"]
+    yield made
+    for name in made:
+        bringup.down(name)
+
+
+def test_two_clusters_run_side_by_side_and_leave_the_machine_as_it_was(
+    tools: Path, node_images: list[Path], names: list[str]
+) -> None:
+    before = look()
+    first, second = (bringup.up(name, tools, node_images, owner=os.getpid()) for name in names)
+
+    assert first.kubectl("get", "nodes", "--output", "name").strip() == "node/node-1"
+    assert second.kubectl("get", "nodes", "--output", "name").strip() == "node/node-1"
+    second.kubectl("create", "namespace", "only-in-the-second")
+    assert "only-in-the-second" not in first.kubectl("get", "namespaces", "--output", "name")
+
+    for name in names:
+        bringup.down(name)
+    assert look() == before
+
+
+def test_up_returns_the_cluster_that_is_up_already(tools: Path, node_images: list[Path], names: list[str]) -> None:
+    first = bringup.up(names[0], tools, node_images, owner=os.getpid())
+    again = bringup.up(names[0], tools, node_images, owner=os.getpid())
+    assert again.namespace.init == first.namespace.init
+
+
+def test_a_bring_up_that_fails_leaves_nothing(tools: Path, names: list[str], tmp_path: Path) -> None:
+    broken = tmp_path / "image.tar"
+    broken.write_bytes(b"no image")
+    before = look()
+    with pytest.raises(RuntimeError, match=r"images import .*image\.tar: exit 1"):
+        bringup.up(names[0], tools, [broken])
+    assert look() == before
+    assert names[0] not in existing()
+
+
+def test_a_bring_up_that_is_interrupted_leaves_nothing(names: list[str]) -> None:
+    before = look()
+    with _cluster_up(names[0]) as run:
+        _wait_until_started(names[0], run)
+        run.send_signal(signal.SIGINT)
+    assert look() == before
+    assert names[0] not in existing()
+
+
+def test_the_next_run_removes_what_a_killed_one_left(names: list[str]) -> None:
+    before = look()
+    with _cluster_up(names[0]) as run:
+        _wait_until_started(names[0], run)
+        run.kill()
+    assert look() != before
+    with locked():
+        removed = bringup.sweep()
+    assert names[0] in removed
+    assert look() == before
+
+
+def _cluster_up(name: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "cluster", "up", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def _wait_until_started(name: str, run: subprocess.Popen[bytes]) -> None:
+    """Returns in the middle of the bring-up: process 1 is there, the first component has opened its log."""
+    log = clusters_dir() / name / "log" / "kube-apiserver.log"
+    for _ in range(600):
+        record = read_record(name)
+        if record and record.init and log.exists():
+            return
+        assert run.poll() is None, "the bring-up ended before it could be interrupted"
+        assert run.stdout is not None
+        select.select([run.stdout], [], [], 0.05)  # wakes at once when the run says something or ends
+    pytest.fail("the bring-up did not start within 30 s")
