@@ -1,0 +1,48 @@
+"""What the tests of the chart share."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import yaml
+
+from chart.rendering import SERVING, Object, Renderer, nested
+from tools.render_examples import examples
+
+
+@pytest.fixture(scope="session")
+def helm() -> str:
+    """The helm binary."""
+    return os.environ.get("HELM", "helm")
+
+
+@pytest.fixture(scope="session")
+def chart(helm: str) -> Renderer:
+    """The chart, ready to render."""
+    return Renderer(helm)
+
+
+def _typical_values() -> dict[str, dict[str, Any]]:
+    """Values that together render every object of the chart, with every optional part."""
+    everything = {
+        **SERVING,
+        "model.revision": "v1",
+        "model.existingSecret": "hub",
+        "imagePullSecrets": [{"name": "registry"}],
+        "preload.models": {"other": {"source": "https://models.example.com/other.gguf", "existingSecret": "other"}},
+        "server.env": {"HOME": "/home", "EXTRA": "1"},
+        "downloader.env": {"HTTPS_PROXY": "http://proxy:3128", "HOME": "/home"},
+        "downloader.hfEndpoint": "https://hub.example.com",
+        "downloader.allowHttp": ["*"],
+    }
+    values = {example.stem: yaml.safe_load(example.read_text("utf-8")) for example in examples()}
+    return {**values, "everything": nested(everything), "empty cache": nested({"modelCache.size": "1Gi"})}
+
+
+@pytest.fixture(scope="session", params=list(_typical_values().items()), ids=lambda item: item[0])
+def rendered(request: pytest.FixtureRequest, chart: Renderer) -> list[Object]:
+    """The objects of one typical set of values."""
+    _, values = request.param
+    return chart.objects(values)
