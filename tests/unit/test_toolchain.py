@@ -1,0 +1,78 @@
+"""The builder of tools: each built once per content, never half."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from toolchain import build
+from toolchain.catalog import SETS, TOOLS, Tool
+
+_MODULE = "module example.local/hello\n\ngo 1.26\n"
+_PROGRAM = 'package main\n\nfunc main() { print("hello") }\n'
+
+
+@pytest.fixture
+def hello(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tool:
+    """A tool of one file, in a checkout and a cache folder of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "HERE", tmp_path / "toolchain")
+    monkeypatch.setattr(build, "NEEDED_BYTES", 1)
+    module = tmp_path / "toolchain" / "hello"
+    module.mkdir(parents=True)
+    (module / "go.mod").write_text(_MODULE)
+    (module / "main.go").write_text(_PROGRAM)
+    tool = Tool("hello", "hello", "a greeting", {".": "hello"}, 1, links=("greet",))
+    monkeypatch.setitem(TOOLS, "hello", tool)
+    return tool
+
+
+def test_a_tool_is_built_once_and_then_found(hello: Tool, capfd: pytest.CaptureFixture[str]) -> None:
+    binary = build.ensure([hello.name])["hello"]
+    assert subprocess.run([binary], capture_output=True, text=True, check=True).stderr == "hello"
+    assert "[1/1] hello: a greeting, usually 1 s" in capfd.readouterr().err
+    assert build.ensure([hello.name])["greet"].samefile(binary)
+    assert capfd.readouterr().err == ""
+
+
+def test_another_content_is_another_build(hello: Tool) -> None:
+    before = build.content_hash(hello)
+    source = build.HERE / "hello" / "main.go"
+    source.write_text(_PROGRAM.replace("hello", "good day"))
+    assert build.content_hash(hello) != before
+
+
+def test_a_build_that_fails_names_the_tool_and_its_log_and_leaves_no_half_tool(hello: Tool) -> None:
+    (build.HERE / "hello" / "main.go").write_text("package main\n\nfunc main() { nonsense() }\n")
+    with pytest.raises(
+        build.BuildError, match=r"hello did not build; the whole log is in .*build-hello\.log(?s:.*)undefined: nonsense"
+    ):
+        build.ensure([hello.name])
+    assert list(build.tool_dir(hello).parent.iterdir()) == []
+
+
+def test_go_caches_of_a_build_do_not_stay(hello: Tool) -> None:
+    build.ensure([hello.name])
+    assert not (build.cache_root() / "go-build").exists()
+
+
+def test_too_little_space_is_said_before_anything_is_built(hello: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "NEEDED_BYTES", 2**60)
+    with pytest.raises(build.BuildError, match=r"needs .* GiB below .*, .* GiB are free; .*XDG_CACHE_HOME"):
+        build.ensure([hello.name])
+
+
+def test_a_tool_that_is_not_built_is_named(hello: Tool) -> None:
+    with pytest.raises(build.BuildError, match="hello is not built yet; `make tools`"):
+        build.binaries([hello.name])
+
+
+def test_the_demo_builds_neither_helm_3_nor_the_checkers() -> None:
+    assert not {"helm3", "ct", "helm-unittest"} & set(SETS["demo"])
+
+
+def test_every_module_is_locked() -> None:
+    folders = {Path(build.__file__).parent / tool.module for tool in TOOLS.values()}
+    assert all((folder / "go.sum").stat().st_size > 0 for folder in folders)
