@@ -9,7 +9,7 @@ from pathlib import Path
 from cluster.local.namespace import start_time
 
 # Folders in which container runtimes, Kubernetes and image builds keep things when they are left to themselves.
-WATCHED = ("/run", "/var/lib", "/var/run", "/opt", "/etc")
+WATCHED = ("/run", "/var/lib", "/var/log", "/var/run", "/opt", "/etc", "/usr/local")
 KNOWN = (
     "kube",
     "etcd",

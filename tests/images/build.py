@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.local import scratch
 from toolchain.build import cache_root, ensure
 
 HERE = Path(__file__).parent
@@ -26,6 +27,7 @@ REPOSITORY = HERE.parent.parent
 SUITE = "bookworm"
 PACKAGES = "python3,ca-certificates,libgomp1,libstdc++6"
 PYTHON = "3.11"  # of Debian 12, whatever Python this machine has
+_INSIDE = "/run/build"
 IGNORED = shutil.ignore_patterns("__pycache__", "tests", ".*cache")
 
 
@@ -135,11 +137,11 @@ def _build(image: Image) -> None:
     bases = build([_ALL[image.base]]) if image.base else []
     print(f"image {image.name}: building, usually {image.seconds} s ...", file=sys.stderr, flush=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as scratch:
-        context = Path(scratch) / "context"
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".build-") as folder:
+        context = Path(folder) / "context"
         shutil.copytree(image.context, context, ignore=IGNORED)
         image.prepare(context)
-        staged = _buildah(image, Path(scratch), context, bases)
+        staged = _buildah(image, Path(folder), bases)
         for old in target.parent.glob(f"{image.name}-*.tar"):
             old.unlink()  # of another content: nobody asks for it any more
         staged.rename(target)
@@ -147,29 +149,21 @@ def _build(image: Image) -> None:
     print(f"image {image.name}: {size:.0f} MiB in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def _buildah(image: Image, scratch: Path, context: Path, bases: list[Path]) -> Path:
-    """Runs the build and the export in one mount namespace; returns the archive."""
-    storage = ["--root", str(scratch / "storage"), "--runroot", str(scratch / "run"), "--storage-driver", "overlay"]
-    staged = scratch / "image.tar"
-    steps = [["pull", "--quiet", f"oci-archive:{base}"] for base in bases]
-    arguments = ["--build-arg", f"BASE={image.base}", "--build-arg", f"BUILD_BASE={image.base}"] if image.base else []
-    steps.append(
-        [
-            "build",
-            "--isolation",
-            "chroot",
-            "--quiet",
-            "--pull-never",
-            *arguments,
-            "--tag",
-            image.reference,
-            str(context),
-        ]
-    )
-    steps.append(["push", "--quiet", image.reference, f"oci-archive:{staged}:{image.reference}"])
-    for step in steps:
-        _run(["unshare", "--mount", "--propagation", "private", "buildah", *storage, *step])
-    return staged
+def _buildah(image: Image, scratch_folder: Path, bases: list[Path]) -> Path:
+    """Builds and exports in one mount namespace, which ends with what buildah keeps at fixed paths."""
+    storage = f"buildah --root {_INSIDE}/storage --runroot {_INSIDE}/run --storage-driver overlay"
+    arguments = f"--build-arg BASE={image.base}" if image.base else ""
+    target = f"oci-archive:{_INSIDE}/image.tar:{image.reference}"
+    steps = [
+        *(f"{storage} pull --quiet oci-archive:{_INSIDE}/{base.name}" for base in bases),
+        f"{storage} build --isolation chroot --quiet --pull-never {arguments} -t {image.reference} {_INSIDE}/context",
+        f"{storage} push --quiet {image.reference} {target}",
+    ]
+    for base in bases:
+        shutil.copy2(base, scratch_folder / base.name)
+    script = scratch.script(str(scratch_folder), _INSIDE) + "\n".join(steps)
+    _run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script])
+    return scratch_folder / "image.tar"
 
 
 def _run(command: list[str | Path]) -> None:

@@ -15,12 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-_SETUP = """
-set -eu
-mount --make-rshared /
-mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p {inside}
-mount --bind {state} {inside}
+from cluster.local import scratch
+
+_NETWORK = """
 ip link set lo up
 echo 1 > /proc/sys/net/ipv4/ip_forward
 if [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ]; then echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables; fi
@@ -41,7 +38,8 @@ class Namespace:
         script = f'setsid unshare {isolation} "$0" </dev/null >/dev/null 2>&1 & echo $!'
         started = subprocess.run(["sh", "-c", script, pause], stdout=subprocess.PIPE, text=True, check=True)
         namespace = cls(_only_child(int(started.stdout)))
-        namespace.run(["sh", "-c", _SETUP.format(inside=inside, state=state)])
+        namespace.run(["mount", "--make-rshared", "/"])
+        namespace.run(["sh", "-c", scratch.script(str(state), str(inside)) + _NETWORK])
         return namespace
 
     def run(self, command: Sequence[str | Path], *, network: bool = True) -> str:
