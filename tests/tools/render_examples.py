@@ -39,6 +39,7 @@ def render(example: Path, helm: str) -> str:
 
     Raises:
         RenderError: helm refused it.
+
     """
     command = [helm, "template", example.stem, str(CHART), "--namespace", "models", "--values", str(example)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

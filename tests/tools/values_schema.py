@@ -36,6 +36,7 @@ class Key:
         path: dotted path from the root.
         default: the value in values.yaml, with all that is below it.
         keywords: JSON Schema keywords of the ``@schema`` line.
+
     """
 
     path: str
@@ -59,6 +60,7 @@ def read_keys(values: Path) -> list[Key]:
 
     Raises:
         ValuesError: a key has no description, or its annotation can not be read.
+
     """
     text = values.read_text(encoding="utf-8")
     node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -156,6 +158,7 @@ def generated(values: Path) -> dict[Path, str]:
 
     Raises:
         ValuesError: the values file breaks a rule, or README.md has no place for the tables.
+
     """
     keys = read_keys(values)
     readme = values.with_name("README.md")

@@ -45,8 +45,8 @@ true
 {{/*
 One entry of the cache with all that its pods need.
 Given a dict: root, path (where the values are, for messages), spec (as `model`).
-Returns JSON: path, source, revision, scheme, files, canonical, key, hashes (expected SHA-256), secret, args (of the
-downloader), directory (of the entry in the containers).
+Returns JSON: what llmkube.key.parse returns, and path, selects (whether only a part of the source is wanted), hashes (expected
+SHA-256), secret, args (of the downloader), directory (of the entry in the containers).
 */}}
 {{- define "llmkube.cache.entry" -}}
 {{- $entry := include "llmkube.key.parse" . | fromJson -}}
@@ -57,7 +57,8 @@ downloader), directory (of the entry in the containers).
 {{- range .spec.exclude }}{{ $args = append $args (printf "--exclude=%s" .) }}{{ end -}}
 {{- range .spec.files }}{{ $args = append $args (printf "--file=%s" .) }}{{ end -}}
 {{- range $hashes }}{{ $args = append $args (printf "--sha256=%s" .) }}{{ end -}}
-{{- merge (dict "path" .path "hashes" $hashes "args" $args
+{{- $selects := or .spec.include .spec.exclude .spec.files | empty | not -}}
+{{- merge (dict "path" .path "selects" $selects "hashes" $hashes "args" $args
       "secret" (.spec.existingSecret | default .root.Values.model.existingSecret)
       "directory" (printf "%s/%s" .root.Values.modelCache.mountPath $entry.key)) $entry | toJson -}}
 {{- end -}}
@@ -86,8 +87,9 @@ Given the root context. Returns JSON: a list of entries under "items".
 
 {{/*
 What the server loads: a file where the values name it, the entry's directory otherwise. An entry of one GGUF file holds it as
-model.gguf, other files keep their paths in the repository. Patterns are only resolved while downloading, so with them nothing
-is known. Of several files the first is the one to load: llama.cpp finds the other parts of a model beside it.
+model.gguf, other files keep their paths in the repository. What include patterns add to named files is only known while
+downloading, so with them nothing is known. Of several files the first is the one to load: llama.cpp finds the other parts of
+a model beside it.
 Given the root context.
 */}}
 {{- define "llmkube.cache.modelPath" -}}
@@ -96,7 +98,7 @@ Given the root context.
 {{- if $entry.files }}{{ $name = first $entry.files }}
 {{- else if has $entry.scheme (list "https" "http") }}{{ $name = regexReplaceAll "[?#].*$" .Values.model.source "" }}
 {{- else if has $entry.scheme (list "s3" "gs" "az" "file") }}{{ $name = .Values.model.source }}{{ end -}}
-{{- if or .Values.model.include .Values.model.exclude -}}
+{{- if .Values.model.include -}}
 {{- $entry.directory -}}
 {{- else if and (hasSuffix ".gguf" $name) (le (len (uniq $entry.files)) 1) -}}
 {{- printf "%s/model.gguf" $entry.directory -}}

@@ -3,7 +3,7 @@ What all pods of the release have in common.
 Given the root context.
 */}}
 {{- define "llmkube.pod.common" -}}
-serviceAccountName: {{ include "llmkube.names.fullname" . }}
+serviceAccountName: {{ include "llmkube.names.fullname" . | quote }}
 automountServiceAccountToken: false
 {{- /* The variables of a Service that happens to be called like a program's own settings would change them. */}}
 enableServiceLinks: false
@@ -80,18 +80,18 @@ Given a dict: root, secret (name of the Secret with credentials, empty: none).
 - name: model-cache
   {{- with include "llmkube.cache.claim" .root }}
   persistentVolumeClaim:
-    claimName: {{ . }}
+    claimName: {{ quote . }}
   {{- else }}
   emptyDir:
     {{- /* Without a limit a model that is larger than expected fills the node's disk and evicts its neighbours. */}}
-    sizeLimit: {{ .root.Values.modelCache.size }}
+    sizeLimit: {{ .root.Values.modelCache.size | quote }}
   {{- end }}
 - name: tmp
   emptyDir: {}
 {{- with .secret }}
 - name: credentials
   secret:
-    secretName: {{ . }}
+    secretName: {{ quote . }}
     {{- /* Readable without fsGroup too; the volume is in the downloader's container only. */}}
     defaultMode: 0444
 {{- end }}
