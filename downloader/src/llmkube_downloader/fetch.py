@@ -1,0 +1,226 @@
+"""The way of one fetch, from top to bottom.
+
+What a warm start does not need (the network, threads, the hub's library) is imported by the functions that do.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, cast
+
+from llmkube_downloader import __version__
+from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.report import Outcome
+from llmkube_downloader.store.entry import Entry, State, look
+from llmkube_downloader.store.layout import Layout, entry_names
+from llmkube_downloader.store.manifest import FileRecord, Manifest, Selection
+from llmkube_downloader.store.volume import usage
+from llmkube_downloader.units import human_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmkube_downloader.key import Source
+    from llmkube_downloader.sources.interface import Plan, RemoteFile
+    from llmkube_downloader.store.beacon import Heartbeat
+    from llmkube_downloader.transfer.client import HttpClient
+    from llmkube_downloader.transfer.download import Download
+    from llmkube_downloader.transfer.progress import Meter
+
+_TOOL = f"llmkube-downloader {__version__}"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user wants fetched, and how.
+
+    - source: from where.
+    - root: the directory that holds the entries; absolute.
+    - hashes: the expected SHA-256 of files by path; the empty path stands for the only file.
+    - allow_http: hosts that plain http is allowed to; ``*`` for all.
+    - lock_wait: seconds to wait for another one that fetches the same.
+    - stall_timeout: seconds of silence after which a connection counts as broken.
+    - expect_size: bytes of all files together as the user knows it; None when unknown.
+    """
+
+    source: Source
+    root: Path
+    hashes: dict[str, str] = field(default_factory=dict)
+    allow_http: frozenset[str] = frozenset()
+    lock_wait: float = 12 * 3600.0
+    stall_timeout: float = 60.0
+    expect_size: int | None = None
+
+    @property
+    def most(self) -> int | None:
+        """Bytes that the files may have at most: 1 % more than expected."""
+        return None if self.expect_size is None else self.expect_size + self.expect_size // 100
+
+
+def fetch(request: Request, meter: Meter) -> Outcome:
+    """Make sure that the entry of a source is on the volume, and say how that went.
+
+    Raises DownloaderError: with the code, the cause and what to do.
+    """
+    began = time.monotonic()
+    layout = Layout(request.root)
+    entry = look(layout, request.source.key)
+    if entry.state is not State.COMPLETE:
+        return _fetch_missing(request, layout, meter, began)
+    return _hit(request, entry, began)
+
+
+def _fetch_missing(request: Request, layout: Layout, meter: Meter, began: float) -> Outcome:
+    from llmkube_downloader.sources import check_scheme
+    from llmkube_downloader.store.lease import held, take_or_join
+    from llmkube_downloader.store.volume import prepare
+
+    check_scheme(request.source)
+    prepare(layout)
+    lease = take_or_join(layout, request.source.key, request.lock_wait, meter.say)
+    if isinstance(lease, Entry):
+        return _hit(request, lease, began)
+    with held(lease, meter.progress) as heartbeat:
+        client = _client(request, meter)
+        manifest = _build(request, layout, client, meter, heartbeat)
+    volume = usage(layout.root)
+    seconds = time.monotonic() - began
+    entry = layout.entry(manifest.key)
+    return Outcome("fetched", entry, manifest, meter.received, seconds, client.traffic.requests, volume)
+
+
+def _hit(request: Request, entry: Entry, began: float) -> Outcome:
+    manifest = cast(Manifest, entry.manifest)
+    _check_kept_hashes(request, manifest)
+    return Outcome("hit", entry.path, manifest, 0, time.monotonic() - began, 0, usage(request.root))
+
+
+def _build(request: Request, layout: Layout, client: HttpClient, meter: Meter, heartbeat: Heartbeat) -> Manifest:
+    """Receive everything into staging, prove it, and publish it. The build lease is ours meanwhile."""
+    from llmkube_downloader.sources import origin_of
+    from llmkube_downloader.store.publish import publish
+    from llmkube_downloader.store.staging import attempt
+    from llmkube_downloader.transfer.download import Download
+
+    _clear_the_way(request, layout, meter)
+    plan = origin_of(request.source, client).resolve(request.source)
+    hashes = _expected_hashes(request, plan)
+    total = _check_size(request, plan)
+    meter.say(f"fetching {request.source.display}: {_in_words(plan, total)}")
+    meter.begin(total)
+    names = entry_names([remote.path for remote in plan.files])
+    download = Download(client.retries, meter, request.most)
+    with attempt(layout, request.source.key, heartbeat) as files:
+        try:
+            records = tuple(
+                _receive(download, remote, files, names[remote.path], hashes[remote.path]) for remote in plan.files
+            )
+        finally:
+            meter.end()
+        manifest = publish(layout, files, _manifest(request, plan, records))
+    _check_kept_hashes(request, manifest)
+    return manifest
+
+
+def _clear_the_way(request: Request, layout: Layout, meter: Meter) -> None:
+    """Remove what dead attempts left, and refuse to work on what is not ours."""
+    from llmkube_downloader.store.publish import refuse_foreign
+    from llmkube_downloader.store.staging import sweep
+    from llmkube_downloader.store.trash import empty_trash
+
+    entry = look(layout, request.source.key)
+    refuse_foreign(layout, entry)
+    if entry.state is State.DAMAGED:
+        meter.say(f"{entry.path} is damaged ({entry.problem}); it is fetched anew and then moved aside")
+    sweep(layout, request.source.key)
+    empty_trash(layout)
+
+
+def _client(request: Request, meter: Meter) -> HttpClient:
+    from llmkube_downloader.credentials import hub_endpoint, hub_token
+    from llmkube_downloader.transfer.address import AllowedHttp, parse_address
+    from llmkube_downloader.transfer.client import HttpClient
+    from llmkube_downloader.transfer.retry import Retries
+
+    hub, token = parse_address(hub_endpoint()), hub_token()
+    # Whoever sets an HF_ENDPOINT of http:// has thereby allowed it.
+    allowed = request.allow_http | ({hub.host} if hub.scheme == "http" else set())
+    tokens = {hub.origin: token} if token else {}
+    return HttpClient(AllowedHttp(allowed), Retries(meter.say), request.stall_timeout, tokens)
+
+
+def _expected_hashes(request: Request, plan: Plan) -> dict[str, str | None]:
+    """Return what each remote file's SHA-256 has to be, as the user or the origin says, None when neither does."""
+    names = entry_names([remote.path for remote in plan.files])
+    given = {path: _hash_for(request, path, names[path], only=len(names) == 1) for path in names}
+    unknown = set(request.hashes) - {"", *names, *names.values()}
+    if unknown or ("" in request.hashes and len(names) > 1):
+        raise DownloaderError(
+            ExitCode.USAGE,
+            f"--sha256 is for {', '.join(sorted(unknown)) or 'one file'}, selected are {', '.join(sorted(names))}",
+            "Give --sha256 PATH=HEX with the path of a selected file.",
+        )
+    for remote in plan.files:
+        if given[remote.path] and remote.sha256 and given[remote.path] != remote.sha256:
+            raise _other_hash(remote.path, given[remote.path], f"its origin announces {remote.sha256}")
+    return {remote.path: given[remote.path] or remote.sha256 for remote in plan.files}
+
+
+def _hash_for(request: Request, origin: str, name: str, *, only: bool) -> str | None:
+    hashes = request.hashes
+    return hashes.get(origin) or hashes.get(name) or (hashes.get("") if only else None)
+
+
+def _check_kept_hashes(request: Request, manifest: Manifest) -> None:
+    """Compare what the user expects with what was proven when the entry was built."""
+    for file in manifest.files:
+        expected = _hash_for(request, file.origin, file.path, only=len(manifest.files) == 1)
+        if expected and expected != file.sha256:
+            raise _other_hash(file.origin, expected, f"the entry {manifest.key} has {file.sha256}")
+
+
+def _other_hash(path: str, expected: str | None, found: str) -> DownloaderError:
+    return DownloaderError(
+        ExitCode.INTEGRITY,
+        f"{path} should have sha256 {expected}, {found}",
+        "Correct --sha256 if the model is meant to have changed; otherwise do not trust this source.",
+    )
+
+
+def _check_size(request: Request, plan: Plan) -> int | None:
+    """Refuse a plan that is too large for the user or the volume; return its bytes, None when nobody knows."""
+    from llmkube_downloader.store.volume import check_space
+    from llmkube_downloader.transfer.download import too_large
+
+    known = sum(remote.size or 0 for remote in plan.files)
+    complete = all(remote.size is not None for remote in plan.files)
+    if request.most is not None and known > request.most:
+        raise too_large(f"{request.source.display} has {human_size(known)},", request.most)
+    total = known if complete else request.expect_size
+    check_space(request.root, max(known, total or 0))
+    return total
+
+
+def _receive(download: Download, remote: RemoteFile, files: Path, name: str, sha256: str | None) -> FileRecord:
+    received = download.receive(remote, files, name, sha256)
+    return FileRecord(name, remote.path, received.size, received.sha256, "sha256" if sha256 else "size")
+
+
+def _manifest(request: Request, plan: Plan, records: tuple[FileRecord, ...]) -> Manifest:
+    source = request.source
+    return Manifest(
+        key=source.key,
+        source=source.display,
+        selection=Selection(source.files, source.include, source.exclude),
+        revision=plan.revision,
+        files=records,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        tool=_TOOL,
+    )
+
+
+def _in_words(plan: Plan, total: int | None) -> str:
+    count = f"{len(plan.files)} file{'s' if len(plan.files) > 1 else ''}"
+    return f"{count}, {human_size(total)}" if total is not None else count

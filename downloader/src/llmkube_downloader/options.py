@@ -1,0 +1,172 @@
+"""The flags of the command line, each with its environment name."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from llmkube_downloader.units import parse_duration, parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_Command = TypeVar("_Command", bound="Callable[..., Any]")
+
+_EXPECTED_HASH = re.compile(r"(?:(?P<path>.+)=)?(?P<hash>[0-9a-fA-F]{64})")
+
+
+class _Lines(click.ParamType[Any]):
+    """A text; in the environment several of them are separated by line feeds."""
+
+    name = "text"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return [line for line in rv.split("\n") if line]
+
+
+class _ExpectedHash(_Lines):
+    """``[PATH=]HEX`` as the pair (path, lower-case hash); the path is empty when there is none."""
+
+    name = "[PATH=]HEX"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        match = _EXPECTED_HASH.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} does not end in the 64 hexadecimal digits of a SHA-256", param, ctx)
+        return match["path"] or "", match["hash"].lower()
+
+
+class _Hosts(_Lines):
+    """Host names separated by commas."""
+
+    name = "HOST,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        return [host.strip().lower() for host in value.split(",") if host.strip()]
+
+
+class _Size(click.ParamType[int]):
+    """``5Gi``, ``500M`` or bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Duration(click.ParamType[float]):
+    """``90s``, ``12h``, ``30d`` or seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class _Root(click.ParamType[Path]):
+    """A directory, made absolute but with its links left as they are."""
+
+    name = "directory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links
+
+
+def flag(name: str, help_text: str, **settings: Any) -> Callable[[_Command], _Command]:
+    """Return the decorator of a flag whose environment name is LLMKUBE_ and the flag in capitals."""
+    variable = "LLMKUBE_" + name.lstrip("-").upper().replace("-", "_")
+    return click.option(name, envvar=variable, show_envvar=True, help=help_text, **settings)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: lines that can be run as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  llmkube-downloader {line}" for line in lines)
+
+
+def root_flag() -> Callable[[_Command], _Command]:
+    """Return the decorator of --root."""
+    return flag(
+        "--root", "The directory that holds the entries, usually the mounted volume.", type=_Root(), required=True
+    )
+
+
+def output_flag() -> Callable[[_Command], _Command]:
+    """Return the decorator of --output."""
+    variable = "LLMKUBE_OUTPUT"
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        envvar=variable,
+        show_default=True,
+        show_envvar=True,
+        help="What standard output gets: lines for people or one JSON object.",
+    )
+
+
+def source_arguments(command: _Command) -> _Command:
+    """Add the source and the flags that select a part of it: all that the cache key is made of."""
+    decorators = [
+        click.argument("source", envvar="LLMKUBE_SOURCE"),
+        flag("--revision", "Branch, tag or commit of an hf:// source; main when left out.", metavar="REVISION"),
+        flag("--include", "Fetch only files that match. Repeatable.", multiple=True, type=_Lines(), metavar="GLOB"),
+        flag("--exclude", "Leave out files that match. Repeatable.", multiple=True, type=_Lines(), metavar="GLOB"),
+        flag("--file", "Fetch this file of the source. Repeatable.", multiple=True, type=_Lines(), metavar="PATH"),
+    ]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def transfer_flags(command: _Command) -> _Command:
+    """Add the flags that say how something is fetched."""
+    decorators = [
+        flag(
+            "--sha256",
+            "The expected SHA-256 of the file, or of PATH where there are several. Repeatable.",
+            multiple=True,
+            type=_ExpectedHash(),
+            metavar="[PATH=]HEX",
+        ),
+        flag(
+            "--allow-http",
+            "Hosts that may be asked without encryption; * for all.",
+            multiple=True,
+            type=_Hosts(),
+            metavar="HOST,...",
+        ),
+        flag(
+            "--lock-wait",
+            "How long to wait for another process that fetches the same.",
+            type=_Duration(),
+            default="12h",
+            show_default=True,
+        ),
+        flag(
+            "--stall-timeout",
+            "How long an origin may be silent before its connection counts as broken.",
+            type=_Duration(),
+            default="60s",
+            show_default=True,
+        ),
+        flag(
+            "--expect-size",
+            "What the model takes. More than 1 % above it is refused; counted where the origin tells no size.",
+            type=_Size(),
+        ),
+        flag("--report", "Also write the report to this file, in 4096 bytes at most.", type=_Root(), metavar="FILE"),
+    ]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command

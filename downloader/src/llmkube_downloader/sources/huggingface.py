@@ -1,0 +1,166 @@
+"""The Hugging Face hub and its mirrors: what a repository holds comes from its client library, the bytes do not.
+
+That client neither resumes across processes nor hashes what it wrote, so files are received by our own transfer, from
+the address of each file at the commit that the revision stood for when the fetch began.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import httpx2
+import huggingface_hub
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    RevisionNotFoundError,
+)
+
+from llmkube_downloader import __version__
+from llmkube_downloader.credentials import hub_endpoint
+from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.sources.http import open_file
+from llmkube_downloader.sources.interface import Plan, RemoteFile
+from llmkube_downloader.sources.selection import checked_path, select
+from llmkube_downloader.transfer.address import parse_address
+from llmkube_downloader.transfer.client import seconds_to_wait, status_failure
+from llmkube_downloader.transfer.retry import interrupted
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
+
+    from llmkube_downloader.key import Source
+    from llmkube_downloader.sources.interface import Body
+    from llmkube_downloader.transfer.client import HttpClient
+
+_CHECK_NAME = "Check the name of the repository, and that the token's account may see it."
+
+
+class HuggingFaceOrigin:
+    """Fetches files of a model repository."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
+        self._endpoint = hub_endpoint()
+        self._origin = parse_address(self._endpoint).origin
+
+    def resolve(self, source: Source) -> Plan:
+        """Resolve the revision to a commit and list the wanted files, with the sizes and hashes the hub knows."""
+        info = self._client.retries.run(lambda: self._ask(source))
+        if info.sha is None:
+            raise interrupted(f"{self._endpoint} names no commit for {source.display}")
+        listed = {sibling.rfilename: sibling for sibling in info.siblings or []}
+        return Plan(info.sha, tuple(self._file(source, info.sha, listed[path]) for path in select(listed, source)))
+
+    def _file(self, source: Source, commit: str, sibling: RepoSibling) -> RemoteFile:
+        path = checked_path(sibling.rfilename)
+        url = f"{self._endpoint}/{source.location}/resolve/{commit}/{quote(path)}"
+        sha256 = sibling.lfs.sha256 if sibling.lfs else None
+        return RemoteFile(path, sibling.size, sha256, lambda: self._open(source, url, path))
+
+    def _open(self, source: Source, url: str, path: str) -> Body:
+        try:
+            return open_file(self._client, url, path)
+        except DownloaderError as error:
+            if error.code is not ExitCode.AUTH:
+                raise
+            # Everybody may see what a gated repository holds; it is only the files that are refused.
+            raise self._closed(f"{self._endpoint}/{source.location}", "is gated") from error
+
+    def _ask(self, source: Source) -> ModelInfo:
+        # The library keeps one session for the whole process and makes it with this factory.
+        huggingface_hub.set_client_factory(self._session)
+        # Its telemetry costs a request more, and an address more that a network policy has to allow.
+        huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
+        api = huggingface_hub.HfApi(
+            endpoint=self._endpoint,
+            token=self._client.tokens.get(self._origin, False),
+            library_name="llmkube-downloader",
+            library_version=__version__,
+        )
+        try:
+            return api.model_info(source.location, revision=source.revision, files_metadata=True)
+        except HFValidationError as error:
+            raise DownloaderError(ExitCode.USAGE, str(error), "Correct the name of the repository.") from error
+        except httpx2.HTTPError as error:
+            raise self._meaning(error, source) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise interrupted(
+                f"{self._endpoint} answered with something else than a repository's description"
+            ) from error
+        finally:
+            huggingface_hub.close_session()
+
+    def _session(self) -> httpx2.Client:
+        return httpx2.Client(
+            follow_redirects=True,
+            timeout=self._client.stall_timeout,
+            event_hooks={"request": [self._check_request]},
+        )
+
+    def _check_request(self, request: httpx2.Request) -> None:
+        """Hold the library to our rules: the token stays at its origin, and https does not become http."""
+        if huggingface_hub.constants.is_offline_mode():
+            raise DownloaderError(
+                ExitCode.POLICY,
+                "HF_HUB_OFFLINE forbids to ask the hub",
+                "Unset HF_HUB_OFFLINE where models are fetched.",
+            )
+        address = parse_address(str(request.url))
+        self._client.allowed_http.check(address)
+        if address.origin != self._origin:
+            request.headers.pop("Authorization", None)
+        self._client.traffic.requests += 1
+
+    def _meaning(self, error: httpx2.HTTPError, source: Source) -> DownloaderError:
+        """Return the DownloaderError that stands for what the library raised."""
+        if not isinstance(error, HfHubHTTPError):
+            return _connection_failure(error, self._endpoint)
+        repository, status = f"{self._endpoint}/{source.location}", error.response.status_code
+        if isinstance(error, GatedRepoError):
+            return self._closed(repository, "is gated")
+        if isinstance(error, RevisionNotFoundError):
+            revision = source.revision or "main"
+            return DownloaderError(
+                ExitCode.NOT_FOUND, f"{repository} has no revision {revision!r}", "Name a branch, tag or commit it has."
+            )
+        if status == httpx2.codes.NOT_FOUND:
+            return DownloaderError(
+                ExitCode.NOT_FOUND, f"{repository} does not exist, or not for this token", _CHECK_NAME
+            )
+        if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
+            return self._closed(repository, "is private, or does not exist")
+        return status_failure(status, self._endpoint, seconds_to_wait(error.response.headers.get("Retry-After")))
+
+    def _closed(self, repository: str, state: str) -> DownloaderError:
+        if self._origin in self._client.tokens:
+            return DownloaderError(
+                ExitCode.AUTH,
+                f"{repository} {state}; the token that was sent does not open it",
+                f"Ask for access at {repository} with the account of the token, and check that the token is valid.",
+            )
+        return DownloaderError(
+            ExitCode.AUTH,
+            f"{repository} {state}; no token was sent",
+            "Check the name; then give a token as HF_TOKEN, in pods by the secret that existingSecret names.",
+        )
+
+
+def _connection_failure(error: Exception, endpoint: str) -> DownloaderError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return DownloaderError(
+                ExitCode.TLS,
+                f"no trusted connection to {endpoint}: {cause.verify_message}",
+                "Check HF_ENDPOINT; for a private authority mount its certificates and set SSL_CERT_FILE.",
+            )
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx2.ProxyError):
+        return DownloaderError(
+            ExitCode.TLS, f"the proxy refuses {endpoint}: {error}", "Check HTTPS_PROXY and NO_PROXY."
+        )
+    return interrupted(f"no answer from {endpoint} ({type(error).__name__})")

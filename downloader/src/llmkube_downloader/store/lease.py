@@ -1,0 +1,129 @@
+"""The build lease: who fetches a key now. It saves bandwidth; nothing depends on it for being right."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.store.beacon import Beacon, Heartbeat, is_stale, read_record
+from llmkube_downloader.store.disk import names_in, refresh_names, storage_errors
+from llmkube_downloader.store.entry import Entry, State, look
+from llmkube_downloader.store.layout import nonce
+from llmkube_downloader.units import human_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from llmkube_downloader.store.layout import Layout
+
+POLL_SECONDS = 1.0
+_TELL_SECONDS = 10.0
+_BUILD = "build"
+
+
+@dataclass
+class _Wait:
+    """How long a starter waits for another one, and when it last said so."""
+
+    limit: float
+    notify: Callable[[str], None]
+    began: float = 0.0
+    told: float = float("-inf")
+
+    def tell(self, holder: str) -> None:
+        now = time.monotonic()
+        if now - self.told >= _TELL_SECONDS:
+            self.told = now
+            self.notify(f"{holder} fetches the same; waiting since {human_duration(now - self.began)}")
+
+
+def take_or_join(layout: Layout, key: str, limit: float, notify: Callable[[str], None]) -> Beacon | Entry:
+    """Return the build lease of a key, or the complete entry that its holder published while we waited.
+
+    Raises DownloaderError: DELETED_OR_LOCK_TIMEOUT, when another one held the lease for ``limit`` seconds.
+    """
+    wait = _Wait(limit, notify, time.monotonic())
+    with storage_errors(f"taking the build lease of {key} in {layout.leases(key)}"):
+        while True:
+            lease = try_take(layout, key)
+            entry = _look_freshly(layout, key)
+            if entry.state is State.COMPLETE:
+                if lease:
+                    lease.withdraw()
+                return entry
+            if lease:
+                return lease
+            _wait_for_holder(layout, key, wait)
+
+
+def try_take(layout: Layout, key: str) -> Beacon | None:
+    """Return the build lease of a key, or None when a live process holds it."""
+    directory = layout.leases(key)
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / _BUILD
+    if _BUILD in names_in(directory) and is_stale(path):
+        _steal(path)
+    try:
+        return Beacon(path)
+    except FileExistsError:
+        return None
+
+
+@contextmanager
+def held(lease: Beacon, progress: Callable[[], tuple[int, int | None]]) -> Iterator[Heartbeat]:
+    """Keep a lease alive in the block, telling others ``progress()``, and give it back at the end."""
+    heartbeat = Heartbeat(progress)
+    heartbeat.keep(lease)
+    heartbeat.start()
+    try:
+        yield heartbeat
+    finally:
+        heartbeat.stop()
+        lease.withdraw()
+
+
+def holder_of(layout: Layout, key: str) -> str | None:
+    """Return who holds the live build lease of a key, in words, or None."""
+    path = layout.leases(key) / _BUILD
+    if _BUILD not in names_in(path.parent) or is_stale(path):
+        return None
+    record = read_record(path)
+    host = record.get("host", "another process")
+    return f"{host} ({100 * record['done'] // record['total']} % done)" if record.get("total") else host
+
+
+def _steal(path: Path) -> None:
+    """Take a stale lease away. A rename has one winner; the others find the name gone."""
+    stolen = path.with_name(f"{_BUILD}.stale.{nonce()}")
+    try:
+        path.rename(stolen)
+    except FileNotFoundError:
+        return
+    stolen.unlink(missing_ok=True)
+
+
+def _look_freshly(layout: Layout, key: str) -> Entry:
+    entry = look(layout, key)
+    if entry.state is State.ABSENT and key in names_in(layout.root):
+        # The directory lists a name that cannot be opened yet: the client still remembers its absence.
+        refresh_names(layout.root)
+        entry = look(layout, key)
+    return entry
+
+
+def _wait_for_holder(layout: Layout, key: str, wait: _Wait) -> None:
+    holder = holder_of(layout, key)
+    if holder is None:
+        return
+    if time.monotonic() - wait.began >= wait.limit:
+        raise DownloaderError(
+            ExitCode.DELETED_OR_LOCK_TIMEOUT,
+            f"gave up after {human_duration(wait.limit)} of waiting for {holder}, which fetches {key}",
+            "Start again later, or allow more time with --lock-wait.",
+        )
+    wait.tell(holder)
+    time.sleep(POLL_SECONDS)

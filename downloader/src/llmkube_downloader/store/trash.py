@@ -1,0 +1,45 @@
+"""Removing directories: first out of sight by a rename, then file by file."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from llmkube_downloader.store.disk import names_in
+from llmkube_downloader.store.layout import nonce
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmkube_downloader.store.layout import Layout
+
+
+def discard(layout: Layout, directory: Path) -> None:
+    """Rename a directory into the trash and remove it there.
+
+    Raises OSError: when the rename fails. What can not be unlinked, such as a file that an NFS client still has open,
+    stays in the trash for the next call of empty_trash.
+    """
+    layout.trash.mkdir(parents=True, exist_ok=True)
+    target = layout.trash / f"{directory.name}.{nonce()}"
+    with suppress(FileNotFoundError):
+        directory.rename(target)
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def empty_trash(layout: Layout) -> None:
+    """Remove what earlier calls could not."""
+    for name in names_in(layout.trash):
+        shutil.rmtree(layout.trash / name, ignore_errors=True)
+
+
+def quarantine(layout: Layout, entry: Path) -> Path:
+    """Move a damaged entry aside, so that its key is free, and return where it is now.
+
+    It is not removed: a running server may have its files mapped.
+    """
+    layout.quarantine.mkdir(parents=True, exist_ok=True)
+    target = layout.quarantine / f"{entry.name}.{nonce()}"
+    entry.rename(target)
+    return target

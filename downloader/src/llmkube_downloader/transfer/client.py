@@ -1,0 +1,221 @@
+"""Requests: redirects followed by hand, credentials kept at their origin, answers judged."""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import re
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from llmkube_downloader import __version__
+from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.transfer.address import Address, AllowedHttp, parse_address
+from llmkube_downloader.transfer.connection import Connection, connect, connection_failure
+from llmkube_downloader.transfer.retry import Retries, TransientError, interrupted
+
+if TYPE_CHECKING:
+    from email.message import Message
+
+_MAX_REDIRECTS = 10
+_REDIRECTS = (301, 302, 303, 307, 308)
+_PASSING = (408, 425, 500, 502, 503, 504)
+_SHA256 = re.compile(r'"?(?:sha256:)?([0-9a-f]{64})"?')
+
+
+@dataclass
+class Traffic:
+    """What was asked of the network, for the report."""
+
+    requests: int = 0
+
+
+@dataclass(frozen=True)
+class Announced:
+    """What an origin says about a file before it redirects to where the bytes lie."""
+
+    size: int | None = None
+    sha256: str | None = None
+
+
+class Response:
+    """An answer with success, its body not yet read. It is the Body of sources/interface.py."""
+
+    def __init__(self, answer: http.client.HTTPResponse, connection: Connection, address: Address) -> None:
+        self._answer = answer
+        self._connection = connection
+        self.address = address
+        self.headers: Message = answer.headers
+        self.announced = Announced()
+        self.size = answer.length
+        self.delimited = answer.length is not None or bool(answer.chunked)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return self._answer.status
+
+    @property
+    def public(self) -> bool:
+        """Whether a host of the public internet gave the answer."""
+        return self._connection.public
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill the buffer from the body; see sources/interface.py."""
+        try:
+            return self._answer.readinto(buffer)
+        except (OSError, http.client.HTTPException) as error:
+            raise interrupted(f"{self.address.host} stopped sending ({_reason(error)})") from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._answer.close()
+        self._connection.http.close()
+
+
+@dataclass
+class HttpClient:
+    """Asks addresses for files.
+
+    - allowed_http: the hosts that plain http is allowed to.
+    - retries: how patiently a request is tried.
+    - stall_timeout: seconds of silence after which a connection counts as broken.
+    - tokens: the bearer token of each origin that has one.
+    - traffic: counts the requests.
+    """
+
+    allowed_http: AllowedHttp
+    retries: Retries
+    stall_timeout: float
+    tokens: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def open(self, url: str, method: str = "GET") -> Response:
+        """Return the first answer with success behind all redirects of a URL.
+
+        Raises DownloaderError: AUTH, NOT_FOUND, ORIGIN_UNAVAILABLE, RATE_LIMITED, TLS or POLICY.
+        """
+        return self.retries.run(lambda: self.open_once(url, method))
+
+    def open_once(self, url: str, method: str = "GET") -> Response:
+        """Do what ``open`` does without trying again, for callers that try again themselves."""
+        address = parse_address(url)
+        announced, public = Announced(), False
+        for _ in range(_MAX_REDIRECTS + 1):
+            self.allowed_http.check(address)
+            response = self._ask(method, address, only_public=public)
+            public = public or response.public
+            announced = _announced(response, announced)
+            if response.status not in _REDIRECTS:
+                _judge(response)
+                response.announced = announced
+                return response
+            response.close()
+            url = urljoin(url, response.headers.get("Location", ""))
+            address = _redirected(address, url)
+        raise DownloaderError(
+            ExitCode.ORIGIN_UNAVAILABLE,
+            f"more than {_MAX_REDIRECTS} redirects, the last to {address.display}",
+            "Check the address; the origin may want a login.",
+        )
+
+    def _ask(self, method: str, address: Address, *, only_public: bool) -> Response:
+        connection = connect(address, self.stall_timeout, only_public=only_public)
+        target = address.scheme + "://" + address.host_header + address.target if connection.proxied else address.target
+        self.traffic.requests += 1
+        try:
+            connection.http.request(method, target, headers={**self._headers(address), **connection.extra_headers})
+            return Response(connection.http.getresponse(), connection, address)
+        except (OSError, http.client.HTTPException) as error:
+            connection.http.close()
+            raise connection_failure(error, address) from error
+        except BaseException:
+            connection.http.close()
+            raise
+
+    def _headers(self, address: Address) -> dict[str, str]:
+        headers = {
+            "Host": address.host_header,
+            "User-Agent": f"llmkube-downloader/{__version__}",
+            "Accept": "*/*",
+            # What is compressed on the way has neither the size nor the hash that was announced.
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        }
+        if address.origin in self.tokens:
+            headers["Authorization"] = f"Bearer {self.tokens[address.origin]}"
+        return headers
+
+
+def _redirected(before: Address, url: str) -> Address:
+    scheme = urlsplit(url).scheme
+    if scheme == "https" or scheme == before.scheme:
+        return parse_address(url)
+    raise DownloaderError(
+        ExitCode.POLICY,
+        f"{before.display} redirects to an address that begins with {scheme}://",
+        "Ask the origin's owner to redirect to https, or give the final address as the source.",
+    )
+
+
+def _announced(response: Response, before: Announced) -> Announced:
+    """Collect what the Hugging Face hub and its mirrors say of a large file; the first to say it counts."""
+    match = _SHA256.fullmatch(response.headers.get("X-Linked-Etag", ""))
+    size = response.headers.get("X-Linked-Size", "")
+    if before.sha256 or match is None:
+        return before
+    return Announced(size=int(size) if size.isdecimal() else None, sha256=match[1])
+
+
+def _judge(response: Response) -> None:
+    """Raise what an answer other than success means."""
+    status = response.status
+    if status == http.client.OK:
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            response.close()
+            raise DownloaderError(
+                ExitCode.INTEGRITY,
+                f"{response.address.display} is sent compressed although it was asked for as it is",
+                "Fetch it from an origin or through a proxy that leaves the bytes alone.",
+            )
+        return
+    response.close()
+    raise status_failure(status, response.address.display, seconds_to_wait(response.headers.get("Retry-After")))
+
+
+def status_failure(status: int, what: str, wait: float | None = None) -> DownloaderError:
+    """Return the DownloaderError that stands for an HTTP status."""
+    cause = f"{what} answered {status}"
+    if status == http.client.PROXY_AUTHENTICATION_REQUIRED:
+        return DownloaderError(ExitCode.TLS, cause, "Give the proxy's user and password in HTTP_PROXY.")
+    if status in (401, 403):
+        return DownloaderError(
+            ExitCode.AUTH, cause, "Give credentials that may read it; a signed address may have expired."
+        )
+    if status in (404, 410):
+        return DownloaderError(ExitCode.NOT_FOUND, cause, "Check the spelling of the source.")
+    if status == http.client.TOO_MANY_REQUESTS:
+        when = f", asking to wait {wait:.0f} s" if wait is not None else ""
+        return TransientError(
+            ExitCode.RATE_LIMITED, cause + when, "Start again later, or use a token with a higher limit.", wait
+        )
+    if status in _PASSING:
+        return TransientError(ExitCode.ORIGIN_UNAVAILABLE, cause, "Check the origin's status, then start again.", wait)
+    return DownloaderError(ExitCode.ORIGIN_UNAVAILABLE, cause, "Open the address by other means to see what it wants.")
+
+
+def seconds_to_wait(text: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, which holds a number or a date."""
+    if not text or text.isdecimal():
+        return float(text) if text else None
+    date = email.utils.parsedate_tz(text)
+    # The only comparison of our clock with another one; a wrong one costs a retry, never a byte.
+    return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "it was silent for too long"
+    return getattr(error, "strerror", None) or type(error).__name__

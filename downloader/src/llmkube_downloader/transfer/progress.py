@@ -1,0 +1,93 @@
+"""How far a fetch is: a bar on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from llmkube_downloader.units import human_duration, human_size
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_BAR_SECONDS = 0.1
+_LINE_SECONDS = 5.0
+_BAR_CELLS = 24
+
+
+class Meter:
+    """Counts the bytes of a fetch and shows them on a stream.
+
+    - done: bytes received and kept.
+    - total: bytes in all, None while unknown.
+    - received: bytes received, also those thrown away.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.done = 0
+        self.total: int | None = None
+        self.received = 0
+        self._stream = stream
+        self._bar = stream.isatty()
+        self._began = self._shown = time.monotonic()
+        self._bar_width = 0
+
+    def begin(self, total: int | None) -> None:
+        """Start counting towards a total."""
+        self.total = total
+        self._began = self._shown = time.monotonic()
+
+    def advance(self, count: int) -> None:
+        """Count bytes that were received."""
+        self.done += count
+        self.received += count
+        now = time.monotonic()
+        if now - self._shown >= (_BAR_SECONDS if self._bar else _LINE_SECONDS):
+            self._shown = now
+            self._show(self._line(now))
+
+    def rewind(self, count: int) -> None:
+        """Take back bytes that have to be received again."""
+        self.done -= count
+
+    def say(self, message: str) -> None:
+        """Write a message on a line of its own."""
+        self._erase_bar()
+        self._stream.write(message + "\n")
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Leave the stream at the start of a line."""
+        self._erase_bar()
+        self._stream.flush()
+
+    def progress(self) -> tuple[int, int | None]:
+        """Return the bytes done and in all, as the heartbeat tells them to others."""
+        return self.done, self.total
+
+    def _line(self, now: float) -> str:
+        rate = self.received / max(now - self._began, 0.001)
+        if not self.total:
+            return f"{human_size(self.done)}, {human_size(rate)}/s"
+        remaining = (self.total - self.done) / rate if rate else 0.0
+        share = min(self.done / self.total, 1.0)
+        numbers = f"{human_size(self.done)} of {human_size(self.total)} ({share:.0%}), {human_size(rate)}/s"
+        line = f"{numbers}, {human_duration(max(remaining, 0.0))} left"
+        if self._bar:
+            filled = round(share * _BAR_CELLS)
+            return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {line}"
+        return line
+
+    def _show(self, line: str) -> None:
+        if self._bar:
+            self._erase_bar()
+            self._bar_width = len(line)
+            self._stream.write(line)
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+
+    def _erase_bar(self) -> None:
+        if self._bar_width:
+            self._stream.write("\r" + " " * self._bar_width + "\r")
+            self._bar_width = 0
