@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -41,7 +41,7 @@ class Cluster(Protocol):
     def kubectl(self, *arguments: str) -> str:
         """Runs kubectl as administrator and returns its output."""
 
-    def apply(self, item: dict[str, object]) -> None:
+    def apply(self, item: Mapping[str, object]) -> None:
         """Applies one object."""
 
     def load(self, images: Iterable[Image]) -> None:
@@ -63,7 +63,7 @@ class Local:
         """Runs kubectl as the cluster's administrator."""
         return self._running.kubectl(*arguments)
 
-    def apply(self, item: dict[str, object]) -> None:
+    def apply(self, item: Mapping[str, object]) -> None:
         """Applies one object."""
         self._running.kubectl("apply", "--filename", "-", stdin=json.dumps(item))
 
@@ -90,7 +90,7 @@ class Foreign:
         command = ["kubectl", "--context", self.context, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
-    def apply(self, item: dict[str, object]) -> None:
+    def apply(self, item: Mapping[str, object]) -> None:
         """Applies one object."""
         command = ["kubectl", "--context", self.context, "apply", "--filename", "-"]
         subprocess.run(command, input=json.dumps(item), check=True, capture_output=True, text=True)

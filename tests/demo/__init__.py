@@ -1,0 +1,1 @@
+"""`make demo`: the whole of llmkube, for real, on this machine."""

@@ -1,0 +1,101 @@
+"""The stage of the end-to-end tests: a cluster with images, a hub that pods reach, helm with the plugin."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.provider import Cluster, Local, tools_folder
+from e2e.kit import RESTRICTED, Helm, Space
+from fakehub import FakeHub
+from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
+from models.gguf import write_gguf
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def stage(cluster: Cluster) -> Cluster:
+    """The cluster, with the images that every test needs."""
+    cluster.load([DOWNLOADER, MODEL_SERVER])
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def hub_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Repositories with generated models: acme/small, acme/other, and their like behind a token."""
+    root = tmp_path_factory.mktemp("hub")
+    for seed, repository in enumerate(("acme/small", "acme/other", "acme/gated")):
+        folder = root / repository / "main"
+        folder.mkdir(parents=True)
+        write_gguf(folder / "model-f16.gguf", mib=4, seed=seed)
+    (root / "acme/gated/repo.json").write_text('{"gated": true, "token": "hf_canary_of_the_tests"}')
+    return root
+
+
+@pytest.fixture
+def hub(stage: Cluster, hub_root: Path) -> Iterator[FakeHub]:
+    """A hub of the test's own, with an empty request log, at an address that pods reach."""
+    with FakeHub(hub_root, listen=(stage.host_address, 0), cdn_listen=(stage.host_address, 0)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def helm(stage: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Helm 4 with the plugin installed from this checkout."""
+    return _helm(stage, "helm", tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def helm3(stage: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Helm 3 with the plugin installed from this checkout."""
+    return _helm(stage, "helm3", tmp_path_factory.mktemp("helm3"))
+
+
+@pytest.fixture
+def space(stage: Cluster, helm: Helm, hub: FakeHub) -> Iterator[Space]:
+    """A namespace of the test's own that enforces Pod Security `restricted`."""
+    name = f"e2e-{os.getpid()}-{next(_numbers)}"
+    stage.kubectl("create", "namespace", name)
+    stage.kubectl("label", "namespace", name, RESTRICTED)
+    yield Space(name, stage, helm, hub.endpoint)
+    stage.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def node(stage: Cluster) -> Local:
+    """The cluster, where its node's file system can be reached from here."""
+    if not isinstance(stage, Local):
+        pytest.skip("only the node of the cluster built from source can be looked into")
+    return stage
+
+
+@pytest.fixture
+def volume_bytes(node: Local) -> Callable[[str, str], dict[str, int]]:
+    """Measures, on the volume itself, how many bytes lie below each entry of a claim."""
+
+    def measure(namespace: str, claim: str) -> dict[str, int]:
+        folder = _volume_folder(node, namespace, claim)
+        return {entry.name: _bytes(entry) for entry in folder.iterdir() if not entry.name.startswith(".")}
+
+    return measure
+
+
+def _volume_folder(node: Local, namespace: str, claim: str) -> Path:
+    volume = node.kubectl("-n", namespace, "get", "pvc", claim, "-o", "jsonpath={.spec.volumeName}")
+    return next(node.volumes.glob(f"{volume}*"))
+
+
+def _bytes(folder: Path) -> int:
+    """What `du --apparent-size` counts of the files below a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _helm(stage: Cluster, name: str, home: Path) -> Helm:
+    helm = Helm(tools_folder([name]) / name, stage, home)
+    helm("plugin", "install", str(REPOSITORY / "plugin"))
+    return helm
