@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from tools.render_examples import KUBERNETES
+
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "llmkube"
 CONTRACT = ROOT / "tests" / "contract"
@@ -27,9 +29,8 @@ class RefusedError(Exception):
 class Renderer:
     """Renders a chart with given values.
 
-    Attributes:
-        helm: the helm binary.
-        chart: directory of the chart.
+    - helm: the helm binary.
+    - chart: directory of the chart.
     """
 
     helm: str
@@ -38,10 +39,10 @@ class Renderer:
     def text(self, values: Mapping[str, Any], release: str = "chat") -> str:
         """Return the manifests as text.
 
-        Raises:
-            RefusedError: helm did not render these values.
+        Raises RefusedError: helm did not render these values.
         """
         command = [self.helm, "template", release, str(self.chart), "--namespace", "models", "--values", "-"]
+        command += ["--kube-version", KUBERNETES]
         done = subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise RefusedError(done.stderr)

@@ -32,11 +32,9 @@ class ValuesError(Exception):
 class Key:
     """One key of values.yaml.
 
-    Attributes:
-        path: dotted path from the root.
-        default: the value in values.yaml, with all that is below it.
-        keywords: JSON Schema keywords of the ``@schema`` line.
-
+    - path: dotted path from the root.
+    - default: the value in values.yaml, with all that is below it.
+    - keywords: JSON Schema keywords of the ``@schema`` line.
     """
 
     path: str
@@ -58,15 +56,12 @@ class Key:
 def read_keys(values: Path) -> list[Key]:
     """Read the top-level keys of a values file.
 
-    Raises:
-        ValuesError: a key has no description, or its annotation can not be read.
-
+    Raises ValuesError: a key has no description, or its annotation can not be read.
     """
     text = values.read_text(encoding="utf-8")
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(node, yaml.MappingNode):
-        message = f"{values}: is no map of values"
-        raise ValuesError(message)
+        raise ValuesError(f"{values}: is no map of values")
     return _keys_of(node, yaml.safe_load(text), text.splitlines(), "")
 
 
@@ -88,8 +83,7 @@ def _comment_above(lines: list[str], line: int, path: str) -> tuple[str, dict[st
         block.insert(0, lines[line].strip().removeprefix("#").strip())
     starts = [index for index, text in enumerate(block) if text.startswith("--")]
     if not starts:
-        message = f"values.yaml: {path} has no description: write one above it, behind '# --'"
-        raise ValuesError(message)
+        raise ValuesError(f"values.yaml: {path} has no description: write one above it, behind '# --'")
     own = block[starts[-1] :]
     prose = " ".join(text for text in own if not text.startswith("@schema"))
     annotations = [text.removeprefix("@schema") for text in own if text.startswith("@schema")]
@@ -100,11 +94,9 @@ def _keywords(annotations: list[str], path: str) -> dict[str, Any]:
     try:
         read = [yaml.safe_load(annotation) for annotation in annotations]
     except yaml.YAMLError as error:
-        message = f"values.yaml: the @schema line of {path} is no YAML: {error}"
-        raise ValuesError(message) from error
+        raise ValuesError(f"values.yaml: the @schema line of {path} is no YAML: {error}") from error
     if len(read) > 1 or not all(isinstance(keywords, dict) for keywords in read):
-        message = f"values.yaml: {path} needs one @schema line with a map: # @schema {{type: string}}"
-        raise ValuesError(message)
+        raise ValuesError(f"values.yaml: {path} needs one @schema line with a map: # @schema {{type: string}}")
     return read[0] if read else {}
 
 
@@ -126,8 +118,9 @@ def _property(key: Key) -> dict[str, Any]:
     if key.default is not None:
         result["type"] = TYPES[type(key.default)]
     elif "type" not in key.keywords:
-        message = f"values.yaml: {key.path} is null, so its type needs a line: # @schema {{type: [string, 'null']}}"
-        raise ValuesError(message)
+        raise ValuesError(
+            f"values.yaml: {key.path} is null, so its type needs a line: # @schema {{type: [string, 'null']}}"
+        )
     if key.children:
         result["additionalProperties"] = False
         result["properties"] = {child.name: _property(child) for child in key.children}
@@ -156,17 +149,14 @@ def _shown(default: Any) -> str:
 def generated(values: Path) -> dict[Path, str]:
     """Return the files that follow from a values file, with their contents.
 
-    Raises:
-        ValuesError: the values file breaks a rule, or README.md has no place for the tables.
-
+    Raises ValuesError: the values file breaks a rule, or README.md has no place for the tables.
     """
     keys = read_keys(values)
     readme = values.with_name("README.md")
     before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        message = f"{readme}: has no place for the values: add the lines {BEGIN!r} and {END!r}"
-        raise ValuesError(message)
+        raise ValuesError(f"{readme}: has no place for the values: add the lines {BEGIN!r} and {END!r}")
     return {
         values.with_name("values.schema.json"): json.dumps(schema(keys), indent=2) + "\n",
         readme: f"{before}{BEGIN}\n\n{tables(keys)}\n\n{END}{after}",

@@ -78,7 +78,7 @@ Given the root context. Returns JSON: a list of entries under "items".
 {{- define "llmkube.cache.entries" -}}
 {{- $items := list -}}
 {{- if .Values.model.source }}{{ $items = append $items (include "llmkube.cache.model" . | fromJson) }}{{ end -}}
-{{- range $name, $spec := .Values.preload.models }}{{ if $spec -}}
+{{- range $name, $spec := .Values.preload.models }}{{ if not (kindIs "invalid" $spec) -}}
 {{- $given := dict "root" $ "path" (printf "preload.models.%s" $name) "spec" $spec -}}
 {{- $items = append $items (include "llmkube.cache.entry" $given | fromJson) -}}
 {{- end }}{{ end -}}
