@@ -2,10 +2,9 @@
 
 import datetime as dt
 import hashlib
-import json
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qs, urlencode
 
 from fakehub.access import RefusedError
 from fakehub.exchange import Request, Response
@@ -57,7 +56,7 @@ def tree(
     paths = sorted(
         path for path in snapshot.folders() | snapshot.files.keys() if _below(path, folder, recursive=recursive)
     )
-    size = min(page_size, _EXPANDED_PAGE_SIZE if expand else PAGE_SIZE, int(request.parameter("limit") or PAGE_SIZE))
+    size = min(page_size, _EXPANDED_PAGE_SIZE if expand else PAGE_SIZE)
     first = int(request.parameter("cursor") or 0)
     headers = {"X-Repo-Commit": snapshot.commit}
     if first + size < len(paths):
@@ -69,10 +68,10 @@ def tree(
 def paths_info(request: Request, repository: Repository, revision: str) -> Response:
     """Answer the POST `/api/models/{repo}/paths-info/{revision}`; paths that do not exist are left out."""
     snapshot = find_snapshot(repository, revision)
-    asked = _form(request)
+    form = parse_qs(request.body.decode())
     known = snapshot.folders() | snapshot.files.keys()
-    paths = [path for path in asked.get("paths", []) if path in known]
-    return Response.json(_entries(snapshot, paths, expand="true" in asked.get("expand", [])))
+    paths = [path for path in form.get("paths", []) if path in known]
+    return Response.json(_entries(snapshot, paths, expand=form.get("expand") == ["true"]))
 
 
 def refs(request: Request, repository: Repository) -> Response:
@@ -90,19 +89,6 @@ def refs(request: Request, repository: Repository) -> Response:
 
 def _ref(repository: Repository, name: str, ref: str, directory: str) -> dict[str, str]:
     return {"name": name, "ref": ref, "targetCommit": repository.read(directory).commit}
-
-
-def _form(request: Request) -> dict[str, list[str]]:
-    """A request body, a form or JSON, with every value as a list of strings in lower-case JSON spelling."""
-    if "json" in request.headers.get("Content-Type", ""):
-        document = json.loads(request.body)
-        return {
-            key: value if isinstance(value, list) else [json.dumps(value).strip('"')] for key, value in document.items()
-        }
-    form: dict[str, list[str]] = {}
-    for key, value in parse_qsl(request.body.decode()):
-        form.setdefault(key, []).append(value)
-    return form
 
 
 def _below(path: str, folder: str, *, recursive: bool) -> bool:

@@ -34,6 +34,9 @@ class Hub:
             return Response.json({"error": str(error)}, 500)
 
     def _route(self, request: Request) -> Response:
+        reading = "paths-info" not in request.segments[4:5]
+        if request.method not in ({"GET", "HEAD"} if reading else {"POST"}):
+            raise RefusedError(405, None, f"{request.method} is not allowed here")
         match request.segments:
             case ["files", *_]:
                 return self._files(request)
@@ -56,7 +59,7 @@ class Hub:
             case ["tree", revision, *path]:
                 address = self.endpoint + request.raw_path
                 return api.tree(request, repository, revision, "/".join(path), self.page_size, address)
-            case ["paths-info", revision] if request.method == "POST":
+            case ["paths-info", revision]:
                 return api.paths_info(request, repository, revision)
             case ["refs"]:
                 return api.refs(request, repository)

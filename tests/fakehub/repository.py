@@ -182,7 +182,7 @@ class Repositories:
         """The repository of that name (`org/name`), or None."""
         directory = self._root / repo_id
         parts = repo_id.split("/")
-        if len(parts) != 2 or {"", ".", ".."} & set(parts) or parts[0] == "files" or not directory.is_dir():
+        if len(parts) != 2 or {"", ".", ".."} & set(parts) or not directory.is_dir():
             return None
         return Repository(repo_id, directory, self._digests)
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from fakehub import FakeHub, fingerprint, write_repository
+from fakehub import FakeHub, fingerprint, repository, write_repository
 
 WEIGHTS = b"GGUF" + bytes(range(256)) * 40
 CONFIG = b'{"model_type": "llama"}'
@@ -142,6 +142,40 @@ def test_a_commit_is_a_function_of_the_content(tmp_path: Path) -> None:
     assert one == two != three
 
 
+def test_a_file_that_is_replaced_gets_other_digests_and_validators_and_is_hashed_once(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+    digest = repository._digest
+
+    def counted(path: Path, size: int) -> repository.Digests:
+        hashed.append(path.name)
+        return digest(path, size)
+
+    monkeypatch.setattr(repository, "_digest", counted)
+
+    def seen() -> tuple[str | None, ...]:
+        announced = ask(f"{hub.endpoint}/acme/tiny/resolve/main/model.gguf", "HEAD").headers
+        served = ask(announced["Location"], "HEAD").headers
+        return announced["X-Linked-Etag"], announced["X-Repo-Commit"], served["ETag"]
+
+    before = seen()
+    (tmp_path / "acme/tiny/main/model.gguf").write_bytes(WEIGHTS[::-1])
+    assert not set(before) & set(seen())
+    assert hashed.count("model.gguf") == 2
+    assert not {tag and tag.strip('"') for tag in before[:2]} & {before[2]}
+
+
+def test_pull_requests_are_listed_only_when_asked_for(hub: FakeHub) -> None:
+    assert set(json.loads(ask(f"{hub.endpoint}/api/models/acme/tiny/refs").body)) == {"branches", "converts", "tags"}
+
+
+def test_nothing_can_be_written_and_paths_info_is_posted(hub: FakeHub) -> None:
+    for method, path in (("DELETE", "/api/models/acme/tiny"), ("PUT", "/acme/tiny/resolve/main/config.json")):
+        assert ask(hub.endpoint + path, method).status == 405
+    assert ask(f"{hub.endpoint}/api/models/acme/tiny/paths-info/main").status == 405
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
@@ -161,6 +195,7 @@ def test_what_does_not_exist_is_answered_with_the_hubs_error_code(
 ) -> None:
     answer = ask(hub.endpoint + path)
     assert (answer.status, answer.headers["X-Error-Code"]) == (status, code)
+    assert (answer.headers["WWW-Authenticate"] is not None) == (status == 401)
     assert answer.headers["X-Error-Message"] == json.loads(answer.body)["error"]
 
 

@@ -119,6 +119,13 @@ def test_trees_are_listed_page_by_page(tmp_path: Path) -> None:
         ]
 
 
+def test_expanded_trees_are_listed_in_smaller_pages(tmp_path: Path) -> None:
+    write_repository(tmp_path, "acme/many", {f"{n}.txt": b"" for n in range(51)})
+    with FakeHub(tmp_path) as hub:
+        assert len(list(HfApi(hub.endpoint).list_repo_tree("acme/many", expand=True))) == 51
+        assert len(hub.requests) == 2
+
+
 def test_paths_info_knows_files_and_folders_and_expands_them(hub: FakeHub) -> None:
     api = HfApi(hub.endpoint)
     entries = api.get_paths_info("acme/tiny", ["tokenizer", "config.json", "absent"], expand=True, revision="v1.0")
@@ -128,6 +135,7 @@ def test_paths_info_knows_files_and_folders_and_expands_them(hub: FakeHub) -> No
 
 def test_refs_tell_branches_tags_and_pull_requests(hub: FakeHub, tmp_path: Path) -> None:
     write_repository(tmp_path / "hub", "acme/tiny", {"a.txt": b"a"}, revision="refs/pr/1")
+    write_repository(tmp_path / "hub", "acme/tiny", FILES, revision="v1.0", tags={"v1.0": "v1.0"})
     refs = HfApi(hub.endpoint).list_repo_refs("acme/tiny", include_pull_requests=True)
     assert [ref.ref for ref in refs.branches] == ["refs/heads/main"]
     assert [ref.ref for ref in refs.tags] == ["refs/tags/v1.0"]

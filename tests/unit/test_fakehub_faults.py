@@ -9,8 +9,10 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -28,18 +30,33 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
 
 
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Status, headers and body of a GET that follows redirects; a broken body is an IncompleteRead."""
-    request = urllib.request.Request(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    """Status, headers and body of a GET that follows redirects; a broken body is an IncompleteRead.
+
+    The connection is offered for further requests, as real clients do.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status, dict(response.headers), response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, dict(error.headers), error.read()
+        target = parts._replace(scheme="", netloc="").geturl()
+        connection.request("GET", target, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        response = connection.getresponse()
+        answer = response.status, dict(response.headers), response.read()
+    finally:
+        connection.close()
+    return get(answer[1]["Location"], **headers) if answer[0] == 302 else answer
 
 
 def weights(hub: FakeHub, **headers: str) -> tuple[int, dict[str, str], bytes]:
     return get(f"{hub.endpoint}/acme/tiny/resolve/main/model.gguf", **headers)
+
+
+def announced(hub: FakeHub) -> Message:
+    """What the hub tells about the weights, without a look at the CDN."""
+    connection = http.client.HTTPConnection(urlsplit(hub.endpoint).netloc)
+    connection.request("HEAD", "/acme/tiny/resolve/main/model.gguf")
+    headers = connection.getresponse().headers
+    connection.close()
+    return headers
 
 
 def config(hub: FakeHub, **headers: str) -> tuple[int, dict[str, str], bytes]:
@@ -94,16 +111,18 @@ def test_an_offset_counts_in_the_object_however_it_is_asked_for(hub: FakeHub) ->
     hub.faults.add(Fault(truncate_at=1000))
     assert weights(hub, Range="bytes=0-999")[2] == WEIGHTS[:1000]
     assert weights(hub, Range="bytes=1001-")[2] == WEIGHTS[1001:]
+    assert hub.faults.describe()["faults"] == [{"truncate_at": 1000, "matched": 0}]
     with pytest.raises(http.client.IncompleteRead) as broken:
         weights(hub, Range="bytes=900-")
     assert broken.value.partial == WEIGHTS[900:1000]
 
 
-def test_a_reset_connection_is_reset_by_the_peer(hub: FakeHub) -> None:
-    hub.faults.add(Fault(reset_at=SIZE // 2))
+@pytest.mark.parametrize("offset", [0, 1000, SIZE // 2])
+def test_a_reset_connection_is_reset_by_the_peer(hub: FakeHub, offset: int) -> None:
+    hub.faults.add(Fault(reset_at=offset))
     with pytest.raises(ConnectionResetError):
         weights(hub)
-    assert hub.requests.of("cdn")[0].bytes == SIZE // 2
+    assert hub.requests.of("cdn")[0].bytes == offset
 
 
 def test_a_corrupt_byte_is_the_only_one_that_differs(hub: FakeHub) -> None:
@@ -124,6 +143,30 @@ def test_a_stalled_answer_waits_until_it_is_released(hub: FakeHub) -> None:
     hub.faults.release()
     reader.join()
     assert answers == [WEIGHTS]
+
+
+def test_clearing_the_faults_releases_what_is_stalled(hub: FakeHub) -> None:
+    hub.faults.add(Fault(stall_at=0))
+    reader = threading.Thread(target=weights, args=[hub])
+    reader.start()
+    hub.faults.wait_until_stalled()
+    hub.faults.clear()
+    reader.join(timeout=60)
+    assert not reader.is_alive()
+
+
+def test_a_client_that_goes_away_leaves_no_trace_on_standard_error(
+    hub: FakeHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.faults.add(Fault(stall_at=1000))
+    address = urlsplit(announced(hub)["Location"])
+    connection = http.client.HTTPConnection(address.netloc)
+    connection.request("GET", f"{address.path}?{address.query}")
+    hub.faults.wait_until_stalled()
+    connection.close()
+    hub.faults.release()
+    hub.close()
+    assert capsys.readouterr().err == ""
 
 
 def test_closing_the_hub_breaks_what_is_stalled_and_what_is_idle(tmp_path: Path) -> None:
@@ -161,16 +204,9 @@ def test_a_changed_entity_tag_ends_what_if_range_held_together(hub: FakeHub) -> 
 
 
 def test_a_changed_entity_tag_shows_in_what_the_hub_announces(hub: FakeHub) -> None:
-    def announced() -> str | None:
-        connection = http.client.HTTPConnection(hub.endpoint.removeprefix("http://"))
-        connection.request("HEAD", "/acme/tiny/resolve/main/model.gguf")
-        tag = connection.getresponse().headers["X-Linked-Etag"]
-        connection.close()
-        return tag
-
-    before = announced()
+    before = announced(hub)["X-Linked-Etag"]
     hub.faults.add(Fault(change_etag=True))
-    assert announced() != before
+    assert announced(hub)["X-Linked-Etag"] != before
 
 
 def test_delays_and_rates_wait_as_long_as_they_say(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
