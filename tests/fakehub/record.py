@@ -24,8 +24,8 @@ def _now() -> str:
 class Record:
     """One request and what became of it.
 
-    `path` has no query. `authorization` is a `fingerprint`. `status` is 0 until the answer began, and stays 0 when the
-    connection was reset instead. `bytes` counts body bytes as they are handed to the network, never after.
+    `path` has no query. `authorization` is a `fingerprint`. `status` is 0 until the answer began. `bytes` counts body
+    bytes before they are handed to the network, never after.
     """
 
     listener: str

@@ -154,21 +154,17 @@ class DigestCache:
 
 def _digest(path: Path, size: int) -> Digests:
     sha256 = hashlib.sha256()
-    blob = _git_blob(size)
     with path.open("rb") as stream:
         while chunk := stream.read(_BUFFER):
             sha256.update(chunk)
-            blob.update(chunk)
     if path.suffix not in _LFS_SUFFIXES and size <= _LFS_SIZE:
-        return Digests(sha256.hexdigest(), blob.hexdigest())
+        return Digests(sha256.hexdigest(), _git_blob_id(path.read_bytes()))
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256.hexdigest()}\nsize {size}\n".encode()
-    blob = _git_blob(len(pointer))
-    blob.update(pointer)
-    return Digests(sha256.hexdigest(), blob.hexdigest(), len(pointer))
+    return Digests(sha256.hexdigest(), _git_blob_id(pointer), len(pointer))
 
 
-def _git_blob(size: int) -> "hashlib._Hash":
-    return hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+def _git_blob_id(content: bytes) -> str:
+    return hashlib.sha1(f"blob {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
 
 
 class Repositories:
