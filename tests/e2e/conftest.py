@@ -33,7 +33,7 @@ def hub_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = root / repository / "main"
         folder.mkdir(parents=True)
         write_gguf(folder / "model-f16.gguf", mib=4, seed=seed)
-    (root / "acme/gated/repo.json").write_text('{"gated": true, "token": "hf_canary_of_the_tests"}')
+    (root / "acme/gated/repo.json").write_text('{"gated": "auto", "token": "hf_canary_of_the_tests"}')
     return root
 
 

@@ -15,8 +15,20 @@ from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY, Image
 
 CHART = REPOSITORY / "charts" / "llmkube"
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+# kube-proxy learns of a ready pod a moment after the API server does, and tells nobody: until then nobody answers at
+# the Service, so the client knocks until it is let in. The question itself is asked once.
 ASK = """
-import json, sys, urllib.request
+import json, socket, sys, time, urllib.parse, urllib.request
+address = urllib.parse.urlsplit(sys.argv[1])
+deadline = time.monotonic() + 20
+while True:
+    try:
+        socket.create_connection((address.hostname, address.port), timeout=1).close()
+        break
+    except (ConnectionRefusedError, TimeoutError):
+        if time.monotonic() > deadline:
+            raise
+        time.sleep(0.05)
 body = json.dumps({"messages": [{"role": "user", "content": sys.argv[2]}], "max_tokens": 24, "temperature": 0}).encode()
 request = urllib.request.Request(sys.argv[1] + "/v1/chat/completions", body, {"Content-Type": "application/json"})
 print(urllib.request.urlopen(request, timeout=120).read().decode())

@@ -89,7 +89,7 @@ def _site(context: Path) -> None:
                 context / "site",
             ),
             *("--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON),
-            *(f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in (34, 31, 28, 27, 24)),
+            *(f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in (35, 34, 31, 28, 27, 24)),
             *(f"--platform={old}_{platform.machine()}" for old in ("manylinux2014", "manylinux1")),
             *("--require-hashes", "--requirement", context / "requirements.txt"),
         ]

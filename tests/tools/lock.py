@@ -10,20 +10,25 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-_MODEL_SERVERS = ("model-server", "mlx-server")
-LOCKS: dict[str, list[str]] = {
-    "requirements/dev.txt": ["requirements/dev.in", "downloader/pyproject.toml", "plugin/pyproject.toml"],
-    "downloader/requirements.txt": ["downloader/pyproject.toml"],
-    "plugin/requirements.txt": ["plugin/pyproject.toml"],
-    **{f"tests/images/{name}/requirements.txt": [f"tests/images/{name}/requirements.in"] for name in _MODEL_SERVERS},
+_UV = "uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"
+_ANYWHERE = "--universal --python-version 3.10"  # the packages and what they are developed with
+_IMAGE = (
+    "--python-version 3.11 --python-platform x86_64-manylinux_2_35"  # Debian 12; hashes of other machines are in it
+)
+LOCKS: dict[str, tuple[str, list[str]]] = {
+    "requirements/dev.txt": (_ANYWHERE, ["requirements/dev.in", "downloader/pyproject.toml", "plugin/pyproject.toml"]),
+    "downloader/requirements.txt": (_ANYWHERE, ["downloader/pyproject.toml"]),
+    "plugin/requirements.txt": (_ANYWHERE, ["plugin/pyproject.toml"]),
+    "tests/images/model-server/requirements.txt": (_IMAGE, ["tests/images/model-server/requirements.in"]),
+    "tests/images/mlx-server/requirements.txt": (_IMAGE, ["tests/images/mlx-server/requirements.in"]),
 }
-_UV = "uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links"
 
 
 def main() -> None:
     """Compiles all locks, or those named as arguments."""
     for lock in sys.argv[1:] or LOCKS:
-        command = [sys.executable, "-m", *_UV.split(), "--python-version", "3.10", *LOCKS[lock], "--output-file", lock]
+        flags, inputs = LOCKS[lock]
+        command = [sys.executable, "-m", *_UV.split(), *flags.split(), *inputs, "--output-file", lock]
         subprocess.run(command, cwd=ROOT, check=True)
         print(lock)
 
