@@ -1,0 +1,96 @@
+"""`helm llmkube cache list`: which entries there are, how large, in which state, and who uses them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from llmkube_plugin import options, render, scan, units, volumes
+from llmkube_plugin.connection import Connection, connect
+from llmkube_plugin.entries import entries
+from llmkube_plugin.places import Directory, own_entries
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmkube_plugin.model import Cache, Entry, Volume
+    from llmkube_plugin.output import Output
+
+
+@click.command("list")
+@options.cluster_options
+@options.all_namespaces_option
+@options.directory_option
+@click.option("--scan", "scanning", is_flag=True, help="Read the volumes, through a short Job on each cache.")
+@click.option("--orphans", is_flag=True, help="Only entries that no release uses. Needs --scan.")
+@options.timeout_option
+@options.output_options
+def cache_list(
+    connection: Connection,
+    all_namespaces: bool,
+    directory: Path | None,
+    scanning: bool,
+    orphans: bool,
+    timeout: float,
+    output: Output,
+) -> None:
+    """List the entries of caches: release, source, key, claim, size, state, users.
+
+    Sizes and states come from what the pods reported, with the age of the report. With --scan the volumes themselves
+    are read: then entries that no release uses are known too, and the free space.
+    """
+    options.refuse_with_directory(directory, all_namespaces=all_namespaces, scan=scanning, orphans=orphans)
+    if orphans and not scanning:
+        raise click.UsageError("--orphans needs --scan: only the volume knows entries that no release uses.")
+    if directory is not None:
+        _list_directory(directory, output)
+        return
+    cluster = connect(connection)
+    namespace = None if all_namespaces else cluster.namespace
+    snapshot = scan.read(cluster, namespace)
+    caches = scan.caches(snapshot)
+    seen = volumes.read(cluster, volumes.readable(caches, output), output, timeout) if scanning else []
+    found = [entry for entry in entries(snapshot, caches, seen) if entry.orphan or not orphans]
+    _show(found, caches, seen, output, with_namespace=all_namespaces)
+    if not found:
+        place = f"namespace {namespace}" if namespace else "any namespace"
+        output.note(f"No {'orphaned ' if orphans else ''}entries found in {place}. -A looks in all namespaces.")
+
+
+def _list_directory(directory: Path, output: Output) -> None:
+    volume = Directory(directory, output).volume()
+    found = own_entries(volume)
+    if output.for_people:
+        output.rows(render.directory_columns(units.now()), found)
+        output.note(_space(volume) if found else f"No entries found in {directory}.")
+        return
+    document = {
+        "schema": render.SCHEMA,
+        "root": volume.claim,
+        "entries": [render.entry_document(replace(entry, claim="")) for entry in found],
+        "volume": {"total": volume.total, "free": volume.free},
+    }
+    output.document(document, [entry.key for entry in found if entry.key])
+
+
+def _show(found: list[Entry], caches: list[Cache], seen: list[Volume], output: Output, *, with_namespace: bool) -> None:
+    if not output.for_people:
+        document = {
+            "schema": render.SCHEMA,
+            "entries": [render.entry_document(entry) for entry in found],
+            "caches": [render.cache_document(cache, seen) for cache in caches],
+        }
+        output.document(document, [entry.key for entry in found if entry.key])
+        return
+    output.rows(render.entry_columns(units.now(), with_namespace=with_namespace), found)
+    for entry in found:
+        if entry.failure:
+            output.note(f"\n{', '.join(entry.releases)}: {entry.failure.cause}\n{entry.failure.action}".rstrip())
+    for volume in seen:
+        output.note(_space(volume))
+
+
+def _space(volume: Volume) -> str:
+    return f"{volume.claim}: {units.size(volume.free)} free of {units.size(volume.total)}"

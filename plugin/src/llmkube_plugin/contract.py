@@ -1,0 +1,45 @@
+"""The labels, annotations, container names and exit codes through which the plugin sees what the other parts made."""
+
+LABEL_RELEASE = "llmkube.dev/release"
+LABEL_COMPONENT = "app.kubernetes.io/component"
+LABEL_KEY = "llmkube.dev/key"
+
+ANNOTATION_SOURCE = "llmkube.dev/source"
+ANNOTATION_REVISION = "llmkube.dev/revision"
+ANNOTATION_CLAIM = "llmkube.dev/claim"
+ANNOTATION_MODE = "llmkube.dev/cache-mode"
+ANNOTATION_MADE_BY = "llmkube.dev/made-by"
+MADE_BY_PLUGIN = "helm-llmkube"
+
+COMPONENT_CACHE = "cache"
+COMPONENT_PRELOAD = "preload"
+COMPONENT_SERVER = "server"
+COMPONENT_MAINTENANCE = "maintenance"
+
+CONTAINER_FETCH = "fetch"
+CONTAINER_MAINTENANCE = "maintenance"
+
+EXIT_NAMES = {
+    0: "ok",
+    10: "usage",
+    11: "auth",
+    12: "not-found",
+    13: "integrity",
+    14: "no-space",
+    15: "volume",
+    16: "origin-unavailable",
+    17: "rate-limited",
+    18: "tls",
+    19: "file-system",
+    20: "deleted-or-lock-timeout",
+    21: "policy",
+    143: "terminated",
+}
+EXIT_INTEGRITY = 13
+# Another attempt would only repeat these failures.
+FINAL_EXIT_CODES = (10, 11, 12, 14, 18, 19, 21)
+
+
+def exit_name(code: int) -> str:
+    """Return the downloader's name of an exit code, `exit-<code>` for a code that is not one of its own."""
+    return EXIT_NAMES.get(code, f"exit-{code}")

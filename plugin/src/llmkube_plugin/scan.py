@@ -1,0 +1,80 @@
+"""From the objects of a namespace to its caches. Reads only; nothing here looks into a volume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llmkube_plugin import contract, kube, pods, units
+from llmkube_plugin.model import Cache
+
+if TYPE_CHECKING:
+    from llmkube_plugin.kube import Cluster, Object
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The objects that say something about caches, as they were at one moment.
+
+    `pods` and `claims` are all of the namespace: a pod without our labels may have an entry open, and an existing claim
+    carries none of our labels.
+    """
+
+    pods: tuple[Object, ...] = ()
+    jobs: tuple[Object, ...] = ()
+    cronjobs: tuple[Object, ...] = ()
+    deployments: tuple[Object, ...] = ()
+    claims: tuple[Object, ...] = ()
+
+    @property
+    def workloads(self) -> tuple[Object, ...]:
+        """The objects that name the claim they work on."""
+        return (*self.deployments, *self.jobs, *self.cronjobs)
+
+
+def read(cluster: Cluster, namespace: str | None) -> Snapshot:
+    """Ask the API server for the objects of a namespace, or (None) of all, with one list per kind."""
+    ours = contract.LABEL_RELEASE
+    return Snapshot(
+        pods=tuple(cluster.objects(kube.PODS, namespace)),
+        jobs=tuple(cluster.objects(kube.JOBS, namespace, ours)),
+        cronjobs=tuple(cluster.objects(kube.CRONJOBS, namespace, ours)),
+        deployments=tuple(cluster.objects(kube.DEPLOYMENTS, namespace, ours)),
+        claims=tuple(cluster.objects(kube.CLAIMS, namespace)),
+    )
+
+
+def caches(snapshot: Snapshot) -> list[Cache]:
+    """Return the caches, by namespace and claim: the claims that charts made, and those that releases name."""
+    claims = {(pods.namespace(item), pods.name(item)): item for item in snapshot.claims}
+    places = {place for place, item in claims.items() if pods.label(item, contract.LABEL_RELEASE)}
+    places |= {pods.cache_place(item) for item in snapshot.workloads}
+    return [_cache(snapshot, place, claims.get(place)) for place in sorted(places) if place[1]]
+
+
+def _cache(snapshot: Snapshot, place: tuple[str, str], claim: Object | None) -> Cache:
+    namespace, name = place
+    workloads = [item for item in snapshot.workloads if pods.cache_place(item) == place]
+    mounted_by = [pod for pod in snapshot.pods if pods.namespace(pod) == namespace and name in pods.claims(pod)]
+    return Cache(
+        namespace,
+        name,
+        mode=next(filter(None, (pods.annotation(item, contract.ANNOTATION_MODE) for item in workloads)), ""),
+        mounted_by=tuple(pod for pod in mounted_by if not pods.is_over(pod)),
+        maintenance=min((item for item in snapshot.cronjobs if item in workloads), key=pods.name, default=None),
+        **(_claim_facts(claim) if claim else {}),
+    )
+
+
+def _claim_facts(claim: Object) -> dict[str, Any]:
+    """Return what a claim says about itself, as fields of Cache."""
+    status = claim.get("status") or {}
+    spec = claim["spec"]
+    capacity = status.get("capacity") or spec.get("resources", {}).get("requests") or {}
+    return {
+        "release": pods.label(claim, contract.LABEL_RELEASE),
+        "phase": status.get("phase", "Pending"),
+        "capacity": units.quantity(capacity.get("storage")),
+        "access_modes": tuple(status.get("accessModes") or spec.get("accessModes") or ()),
+        "storage_class": spec.get("storageClassName") or "",
+    }

@@ -1,0 +1,75 @@
+"""Sizes, ages and durations as people write and read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+import click
+
+_BINARY = ("B", "Ki", "Mi", "Gi", "Ti", "Pi")
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([EPTGMk]|[EPTGMK]i)?")
+_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+_FACTORS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def size(count: int | None) -> str:
+    """Return a number of bytes in the largest binary unit it fills: `512B`, `4.1Gi`; `-` for None."""
+    if count is None:
+        return "-"
+    value = float(count)
+    for unit in _BINARY:
+        if value < 1024 or unit == _BINARY[-1]:
+            break
+        value /= 1024
+    digits = 0 if unit == "B" or value >= 100 else 1
+    return f"{value:.{digits}f}{unit}"
+
+
+def quantity(text: str | None) -> int | None:
+    """Return the bytes of a Kubernetes quantity such as `20Gi`; None for one that is absent or no size."""
+    match = _QUANTITY.fullmatch(text or "")
+    return int(float(match[1]) * _FACTORS[match[2] or ""]) if match else None
+
+
+def age(moment: datetime | None, now: datetime) -> str:
+    """Return the time from `moment` to `now` in its largest unit: `45s`, `3m`, `5h`, `12d`; `-` for None."""
+    if moment is None:
+        return "-"
+    seconds = max(0, int((now - moment).total_seconds()))
+    for unit, length in reversed(_SECONDS.items()):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return "0s"
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return the time that an RFC 3339 text names, in UTC; None when there is none."""
+    if not text:
+        return None
+    try:
+        parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
+
+
+def now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class Duration(click.ParamType[float]):
+    """A length of time on the command line, in seconds: `90s`, `5m`, `12h`, `30d`."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the text; fail with the grammar when it is no duration."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = re.fullmatch(r"([0-9]+)([smhd])", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration; write 90s, 5m, 12h or 30d", param, ctx)
+        return float(int(match[1]) * _SECONDS[match[2]])

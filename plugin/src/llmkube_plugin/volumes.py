@@ -1,0 +1,91 @@
+"""Works on the volumes of caches, through Jobs made from their maintenance CronJobs."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from llmkube_plugin import contract, jobs, pods, units
+from llmkube_plugin.errors import PluginError, downloader_failure
+from llmkube_plugin.model import Volume
+from llmkube_plugin.runs import JobRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from llmkube_plugin.kube import Cluster, Object
+    from llmkube_plugin.model import Cache
+    from llmkube_plugin.output import Output
+
+
+class MaintenanceRun:
+    """One run of the downloader on the volume of a cache."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, arguments: Sequence[str], output: Output) -> None:
+        self.cache = cache
+        self._cluster = cluster
+        self._output = output
+        self._doing = f"`{arguments[0]}` on claim {cache.claim} in namespace {cache.namespace}"
+        self._run = JobRun(cluster, jobs.maintenance(cache, [*arguments, "-o", "json"]))
+
+    def delete(self) -> None:
+        """Delete the Job, whatever state it is in."""
+        self._run.delete()
+
+    def waiting(self, reason: str) -> None:
+        """Say why the pod does not run yet."""
+        self._output.note(f"{self.cache.claim}: waiting for the pod of Job {self._run.name}: {reason}")
+
+    def running(self, pod: Object) -> None:
+        """Hear that the pod runs: nothing to say about seconds of work."""
+
+    def report(self, start_seconds: float, *, accept: Iterable[int] = (0,)) -> Object:
+        """Wait for the end and return the downloader's report; raise PluginError for an exit code not accepted."""
+        pod, end = self._run.wait(contract.CONTAINER_MAINTENANCE, start_seconds, self)
+        # The log has all of the report; the status of the pod only what fits into 4 KiB.
+        log = self._cluster.log(self._run.namespace, pods.name(pod), contract.CONTAINER_MAINTENANCE)
+        report = pods.parse_report(log)
+        if end.exit_code not in accept or "error" in report:
+            raise downloader_failure(report.get("error") or end.error, end.exit_code, self._doing)
+        if not report:
+            raise PluginError(
+                f"{self._doing} left no report in its log",
+                "Check that downloader.image is the image of the plugin's version.",
+            )
+        return report
+
+
+@contextlib.contextmanager
+def running(
+    cluster: Cluster, caches: Iterable[Cache], arguments: Sequence[str], output: Output
+) -> Iterator[list[MaintenanceRun]]:
+    """Start the same verb on several caches at once; delete all their Jobs at the end, whatever happens."""
+    with contextlib.ExitStack() as stack:
+        runs = []
+        for cache in caches:
+            runs.append(MaintenanceRun(cluster, cache, arguments, output))
+            stack.callback(runs[-1].delete)
+        yield runs
+
+
+def readable(caches: Iterable[Cache], output: Output) -> list[Cache]:
+    """Return the caches whose volumes a Job can work on; say which ones none can."""
+    found = []
+    for cache in caches:
+        if cache.maintenance is not None:
+            found.append(cache)
+        else:
+            output.warn(f"claim {cache.claim} in namespace {cache.namespace} is left out: no release maintains it")
+    return found
+
+
+def read(cluster: Cluster, caches: Iterable[Cache], output: Output, start_seconds: float) -> list[Volume]:
+    """Return what is on the volumes of caches."""
+    with running(cluster, caches, ["list"], output) as runs:
+        return [listing(run.cache.namespace, run.cache.claim, run.report(start_seconds)) for run in runs]
+
+
+def listing(namespace: str, claim: str, report: Object) -> Volume:
+    """Return the report of `llmkube-downloader list -o json` as a Volume."""
+    space = report["volume"]
+    return Volume(namespace, claim, units.now(), tuple(report["entries"]), space["total"], space["free"])

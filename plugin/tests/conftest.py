@@ -1,0 +1,60 @@
+"""What all tests of the plugin share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_kubernetes import FakeKubernetes
+
+from llmkube_plugin.cli import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from click.testing import Result
+
+
+class Run(Protocol):
+    def __call__(self, *arguments: str, answer: str | None = None) -> Result: ...
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeKubernetes]:
+    fake = FakeKubernetes()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def kubeconfig(cluster: FakeKubernetes, tmp_path: Path) -> Path:
+    """Write a kubeconfig with the context `test` for the cluster."""
+    content = {
+        "clusters": [{"name": "fake", "cluster": {"server": cluster.url}}],
+        "users": [{"name": "me", "user": {"token": "canary-token"}}],
+        "contexts": [{"name": "test", "context": {"cluster": "fake", "user": "me"}}],
+        "current-context": "test",
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture
+def run(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the plugin as its user would, and return what it printed."""
+    for name in ("HELM_NAMESPACE", "HELM_KUBECONTEXT", "HELM_KUBEAPISERVER", "HELM_DEBUG", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+
+    def invoke(*arguments: str, answer: str | None = None) -> Result:
+        return CliRunner().invoke(cli, arguments, input=answer, catch_exceptions=False)
+
+    return invoke

@@ -1,0 +1,279 @@
+"""A small Kubernetes API over HTTP: keeps objects, selects by labels and fields, watches, and plays a Job's pod.
+
+It knows nothing of llmkube, so it can stand for the cluster in tests of what the plugin asks and understands. That a
+real API server answers the same is proved by the tests on a cluster.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+Object = dict[str, Any]
+
+KINDS = {
+    "Pod": ("v1", "pods"),
+    "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
+    "Event": ("v1", "events"),
+    "Job": ("batch/v1", "jobs"),
+    "CronJob": ("batch/v1", "cronjobs"),
+    "Deployment": ("apps/v1", "deployments"),
+}
+PLURALS = {plural: (api, kind) for kind, (api, plural) in KINDS.items()}
+
+
+@dataclass
+class Asked:
+    """A request that came in."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: list[tuple[str, str]]
+    body: Any = None
+
+
+@dataclass
+class Script:
+    """What becomes of the pod of a Job: its states one after the other, and what its container writes.
+
+    A state is a pod's status; None lets a watch end without news, a pod that is deleted is the text "deleted".
+    """
+
+    states: list[Object | str | None]
+    log: str = ""
+    job_status: Object = field(default_factory=dict)
+
+
+class FakeKubernetes:
+    """The API server. `plays` is asked for the script of every Job that is created."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Object] = {}
+        self.logs: dict[tuple[str, str], str] = {}
+        self.asked: list[Asked] = []
+        self.answers: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
+        self.plays: Callable[[Object], Script] = lambda _: Script([])
+        self.pages = 0
+        self._numbers = itertools.count(1)
+        self._news: dict[str, list[Object | str | None]] = {}
+        self._lock = threading.RLock()
+        handler = type("Handler", (_Handler,), {"fake": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def add(self, *items: Object) -> None:
+        """Put objects into the cluster, as their controllers or users would have."""
+        for item in items:
+            self._store(copy.deepcopy(item))
+
+    def refuse(self, verb: str, plural: str, status: int, message: str, times: int = 1000) -> None:
+        """Answer requests of a verb and kind with an error."""
+        self.answers[verb, plural] += [(status, message)] * times
+
+    def all(self, plural: str) -> list[Object]:
+        return [item for (kind, _, _), item in self.objects.items() if kind == plural]
+
+    def created(self, plural: str) -> list[Object]:
+        """Return the manifests that were posted."""
+        return [asked.body for asked in self.asked if asked.method == "POST" and asked.path.endswith(f"/{plural}")]
+
+    def _store(self, item: Object) -> Object:
+        with self._lock:
+            number = next(self._numbers)
+            metadata = item["metadata"]
+            metadata.setdefault("namespace", "default")
+            if "name" not in metadata:
+                metadata["name"] = f"{metadata['generateName']}x{number:04}"
+            metadata.setdefault("uid", f"uid-{number}")
+            metadata["resourceVersion"] = str(number)
+            plural = KINDS[item["kind"]][1]
+            self.objects[plural, metadata["namespace"], metadata["name"]] = item
+            return item
+
+    def create(self, item: Object) -> Object:
+        created = self._store(item)
+        if created["kind"] == "Job":
+            created["spec"].setdefault("backoffLimit", 6)
+            self._play(created)
+        return created
+
+    def _play(self, job: Object) -> None:
+        """Make the Job's pod with its first status; the others come as news to whoever watches."""
+        script = self.plays(job)
+        job["status"] = script.job_status
+        name = job["metadata"]["name"]
+        template = copy.deepcopy(job["spec"]["template"])
+        pod = {"apiVersion": "v1", "kind": "Pod", **template}
+        pod["metadata"] |= {"name": f"{name}-pod", "namespace": job["metadata"]["namespace"]}
+        pod["metadata"]["labels"] |= {"job-name": name}
+        first, *later = script.states or [None]
+        if isinstance(first, dict):
+            self._store(pod | {"status": first})
+        for container in template["spec"]["containers"]:
+            self.logs[pod["metadata"]["name"], container["name"]] = script.log
+        self._news[name] = later
+
+    def news(self, labels: str) -> list[Object]:
+        """Return the events that a watch on a Job's pods sees before it ends."""
+        name = labels.partition("=")[2]
+        pod = self.objects.get(("pods", "default", f"{name}-pod"))
+        waiting = self._news.get(name, [])
+        events = []
+        while waiting:
+            state = waiting.pop(0)
+            if state is None:
+                break
+            assert pod is not None
+            if isinstance(state, dict):
+                pod = self._store(pod | {"status": state})
+            events.append({"type": "DELETED" if state == "deleted" else "MODIFIED", "object": copy.deepcopy(pod)})
+        return events
+
+    def delete(self, plural: str, namespace: str, name: str) -> bool:
+        with self._lock:
+            found = self.objects.pop((plural, namespace, name), None)
+            self.objects.pop(("pods", namespace, f"{name}-pod"), None)
+        return found is not None
+
+    def select(self, plural: str, namespace: str, labels: str, fields: str) -> list[Object]:
+        with self._lock:
+            return [
+                copy.deepcopy(item)
+                for (kind, place, _), item in sorted(self.objects.items())
+                if kind == plural
+                and namespace in ("", place)
+                and _has_labels(item, labels)
+                and _has_fields(item, fields)
+            ]
+
+
+def _has_labels(item: Object, selector: str) -> bool:
+    labels = item["metadata"].get("labels") or {}
+    for term in filter(None, selector.split(",")):
+        key, equals, value = term.partition("=")
+        if key not in labels or (equals and labels[key] != value):
+            return False
+    return True
+
+
+def _has_fields(item: Object, selector: str) -> bool:
+    for term in filter(None, selector.split(",")):
+        path, _, value = term.partition("=")
+        found: Any = item
+        for step in path.split("."):
+            found = found.get(step, {})
+        if found != value:
+            return False
+    return True
+
+
+class _Handler(BaseHTTPRequestHandler):
+    fake: FakeKubernetes
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing: a test shows what matters."""
+
+    def do_GET(self) -> None:
+        plural, namespace, name, sub = self._look()
+        verb = "watch" if "watch" in self.query else "get" if name else "list"
+        if self._refused(verb, sub or plural):
+            return
+        if sub == "log":
+            self._text(self.fake.logs[name, self.query["container"]])
+        elif name:
+            found = self.fake.objects.get((plural, namespace, name))
+            self._json(200, found) if found else self._error(404, f'{plural} "{name}" not found')
+        elif verb == "watch":
+            self._events(self.fake.news(self.query.get("labelSelector", "")))
+        else:
+            self._list(plural, namespace)
+
+    def do_POST(self) -> None:
+        plural, _, _, _ = self._look()
+        if not self._refused("create", plural):
+            self._json(201, self.fake.create(copy.deepcopy(self.body)))
+
+    def do_DELETE(self) -> None:
+        plural, namespace, name, _ = self._look()
+        if self._refused("delete", plural):
+            return
+        if self.fake.delete(plural, namespace, name):
+            self._json(200, {"kind": "Status", "status": "Success"})
+        else:
+            self._error(404, f'{plural} "{name}" not found')
+
+    def _look(self) -> tuple[str, str, str, str]:
+        """Note the request; return plural, namespace, name and subresource of its path."""
+        parts = urlsplit(self.path)
+        self.query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        length = int(self.headers.get("Content-Length") or 0)
+        self.body: Any = json.loads(self.rfile.read(length)) if length else None
+        path = unquote(parts.path)
+        self.fake.asked.append(Asked(self.command, path, self.query, self.headers.items(), self.body))
+        steps = path.strip("/").split("/")
+        steps = steps[2:] if steps[0] == "api" else steps[3:]
+        namespace = ""
+        if steps[0] == "namespaces":
+            namespace, steps = steps[1], steps[2:]
+        plural, name, sub = [*steps, "", ""][:3]
+        return plural, namespace, name, sub
+
+    def _refused(self, verb: str, plural: str) -> bool:
+        waiting = self.fake.answers[verb, plural]
+        if waiting:
+            self._error(*waiting.pop(0))
+            return True
+        return False
+
+    def _list(self, plural: str, namespace: str) -> None:
+        items = self.fake.select(
+            plural, namespace, self.query.get("labelSelector", ""), self.query.get("fieldSelector", "")
+        )
+        limit, start = int(self.query.get("limit", 0)), int(self.query.get("continue", 0))
+        metadata = {"resourceVersion": "1"}
+        if limit and self.fake.pages:
+            limit = self.fake.pages
+            if start + limit < len(items):
+                metadata["continue"] = str(start + limit)
+            items = items[start : start + limit]
+        api, kind = PLURALS[plural]
+        bare = [{key: value for key, value in item.items() if key not in ("kind", "apiVersion")} for item in items]
+        self._json(200, {"kind": f"{kind}List", "apiVersion": api, "metadata": metadata, "items": bare})
+
+    def _error(self, status: int, message: str) -> None:
+        self._json(status, {"kind": "Status", "status": "Failure", "code": status, "message": message})
+
+    def _json(self, status: int, body: Any) -> None:
+        self._send(status, "application/json", json.dumps(body).encode())
+
+    def _text(self, text: str) -> None:
+        self._send(200, "text/plain", text.encode())
+
+    def _events(self, events: Iterable[Object]) -> None:
+        self._send(200, "application/json", b"".join(json.dumps(event).encode() + b"\n" for event in events))
+
+    def _send(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
