@@ -108,13 +108,16 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def is_stale(path: Path) -> bool:
-    """Return whether nobody kept the beacon alive for a minute; one that is gone is not stale.
+    """Return whether nobody kept a beacon alive, or changed a directory, for a minute; what is gone is not stale.
 
     The times compared are both given by the file server. Opening the file makes an NFS client ask it.
     """
     try:
-        with path.open("rb") as file:
-            modified = os.fstat(file.fileno()).st_mtime
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            modified = os.fstat(descriptor).st_mtime
+        finally:
+            os.close(descriptor)
         return file_server_now(path.parent) - modified > STALE_SECONDS
     except FileNotFoundError:
         return False

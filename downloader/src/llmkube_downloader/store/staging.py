@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.beacon import Beacon, is_stale
-from llmkube_downloader.store.disk import create_exclusively, file_server_now, names_in, storage_errors
+from llmkube_downloader.store.disk import create_exclusively, names_in, storage_errors
 from llmkube_downloader.store.layout import nonce
 from llmkube_downloader.store.trash import discard
 
@@ -90,11 +90,6 @@ def sweep(layout: Layout, key: str) -> None:
 
 
 def _is_dead(directory: Path) -> bool:
-    if _OWNER in names_in(directory):
-        return is_stale(directory / _OWNER)
     # Between creating the directory and the record lies a moment; only an old one without a record is dead.
-    return _age(directory) > 60
-
-
-def _age(directory: Path) -> float:
-    return file_server_now(directory.parent) - directory.stat().st_mtime
+    owner = directory / _OWNER
+    return is_stale(owner if _OWNER in names_in(directory) else directory)

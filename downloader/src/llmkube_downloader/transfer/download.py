@@ -56,46 +56,48 @@ class Download:
         """
         descriptor = create_file(files, name)
         try:
-            received = self.retries.run(lambda: self._receive_once(remote, descriptor, name))
+            received = self.retries.run(lambda: self._receive_once(remote, sha256, descriptor))
             _check_hash(remote.path, received.sha256, sha256)
-            with storage_errors(f"writing {name}"):
-                check_whole(remote.path, files / name)
+            with storage_errors(f"writing {remote.path}"), os.fdopen(descriptor, "rb", closefd=False) as file:
+                check_whole(remote.path, file, received.size)
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
         return received
 
-    def _receive_once(self, remote: RemoteFile, descriptor: int, name: str) -> Received:
+    def _receive_once(self, remote: RemoteFile, sha256: str | None, descriptor: int) -> Received:
+        """Receive a file from its first byte, over whatever an earlier try left."""
         before = self.meter.done
-        with storage_errors(f"writing {name}"):
+        with storage_errors(f"writing {remote.path}"):
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.ftruncate(descriptor, 0)
         body = remote.open()
         try:
-            size = _expected_size(remote, body)
-            received = self._copy(remote, body, size, descriptor, name)
+            return self._copy(remote, body, _expected_size(remote, body, sha256), descriptor)
         except BaseException:
             self.meter.rewind(self.meter.done - before)
             raise
         finally:
             body.close()
-        return received
 
-    def _copy(self, remote: RemoteFile, body: Body, expected: int | None, descriptor: int, name: str) -> Received:
-        digest, size = hashlib.sha256(), 0
+    def _copy(self, remote: RemoteFile, body: Body, expected: int | None, descriptor: int) -> Received:
+        digest, size, head = hashlib.sha256(), 0, b""
         buffer = memoryview(bytearray(_BUFFER_BYTES))
         while count := body.readinto(buffer):
             piece = buffer[:count]
-            if size == 0:
-                check_start(remote.path, bytes(piece[:HEAD_BYTES]))
             size += count
             self.meter.advance(count)
             self._check_not_too_much(remote, size, expected)
+            if len(head) < HEAD_BYTES:
+                head += piece[: HEAD_BYTES - len(head)]
+                if len(head) == HEAD_BYTES:
+                    check_start(remote.path, head)
             digest.update(piece)
-            with storage_errors(f"writing {name}"):
+            with storage_errors(f"writing {remote.path}"):
                 write_all(descriptor, piece)
         if expected is not None and size < expected:
             raise interrupted(f"{remote.path} ended after {human_size(size)} of {human_size(expected)}")
+        check_start(remote.path, head)
         return Received(size, digest.hexdigest())
 
     def _check_not_too_much(self, remote: RemoteFile, size: int, expected: int | None) -> None:
@@ -116,7 +118,7 @@ def too_large(what: str, most: int) -> DownloaderError:
     )
 
 
-def _expected_size(remote: RemoteFile, body: Body) -> int | None:
+def _expected_size(remote: RemoteFile, body: Body, sha256: str | None) -> int | None:
     """Return the size a body must have, refusing one that can not be proven whole."""
     if remote.size is not None and body.size is not None and remote.size != body.size:
         raise DownloaderError(
@@ -124,7 +126,7 @@ def _expected_size(remote: RemoteFile, body: Body) -> int | None:
             f"{remote.path} is announced with {remote.size} bytes and sent with {body.size}",
             "The file may have changed at its origin just now; start again.",
         )
-    if remote.size is None and remote.sha256 is None and not body.delimited:
+    if remote.size is None and sha256 is None and not body.delimited:
         raise DownloaderError(
             ExitCode.INTEGRITY,
             f"{remote.path} is sent without its size, so that a broken connection would look like its end",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import time
 from dataclasses import dataclass
+from time import sleep
 from typing import TYPE_CHECKING, TypeVar
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
@@ -63,7 +63,7 @@ class Retries:
                 if attempt == self.attempts or wait > self.longest_wait:
                     raise
                 self.notify(f"{error.cause}; trying again in {human_duration(wait)} ({attempt} of {self.attempts})")
-            time.sleep(wait)
+            sleep(wait)
             attempt += 1
 
     def _wait_after(self, attempt: int, error: TransientError) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llmkube_downloader.errors import DownloaderError, ExitCode
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import BinaryIO
 
 HEAD_BYTES = 512
 
@@ -42,49 +42,46 @@ def check_start(path: str, head: bytes) -> None:
         raise _garbage(path, "is a web page", head)
 
 
-def check_whole(path: str, file: Path) -> None:
+def check_whole(path: str, file: BinaryIO, size: int) -> None:
     """Refuse a received file whose header does not fit its size.
 
     - path: the remote path, whose suffix says what the file should be.
-    - file: where its bytes are.
+    - file: its bytes.
+    - size: how many there are.
 
     Raises DownloaderError: INTEGRITY.
     Raises OSError: when the file can not be read.
     """
     suffix = PurePosixPath(path).suffix.lower()
     checks = {".gguf": _gguf_problem, ".safetensors": _safetensors_problem}
-    problem = checks[suffix](file) if suffix in checks else ""
+    file.seek(0)
+    problem = checks[suffix](file, size) if suffix in checks else ""
     if problem:
-        with file.open("rb") as stream:
-            raise _garbage(path, problem, stream.read(HEAD_BYTES))
+        file.seek(0)
+        raise _garbage(path, problem, file.read(HEAD_BYTES))
 
 
-def _gguf_problem(file: Path) -> str:
-    with file.open("rb") as stream:
-        header = stream.read(_GGUF_HEADER.size)
+def _gguf_problem(file: BinaryIO, size: int) -> str:
+    header = file.read(_GGUF_HEADER.size)
     if len(header) < _GGUF_HEADER.size:
         return "ends within its GGUF header"
     _, version, tensors, pairs = _GGUF_HEADER.unpack(header)
     if version not in _GGUF_VERSIONS:
         return f"has GGUF version {version}, known are {' and '.join(map(str, _GGUF_VERSIONS))}"
-    least = _GGUF_HEADER.size + tensors * _GGUF_TENSOR_BYTES + pairs * _GGUF_PAIR_BYTES
-    if least > file.stat().st_size:
+    if _GGUF_HEADER.size + tensors * _GGUF_TENSOR_BYTES + pairs * _GGUF_PAIR_BYTES > size:
         return f"is shorter than the {tensors} tensors and {pairs} metadata pairs that its GGUF header promises"
     return ""
 
 
-def _safetensors_problem(file: Path) -> str:
-    size = file.stat().st_size
-    with file.open("rb") as stream:
-        prefix = stream.read(_SAFETENSORS_LENGTH.size)
-        if len(prefix) < _SAFETENSORS_LENGTH.size:
-            return "ends within its safetensors header"
-        (length,) = _SAFETENSORS_LENGTH.unpack(prefix)
-        if not 2 <= length <= min(size - len(prefix), _SAFETENSORS_LONGEST_HEADER):
-            return f"has a safetensors header of impossible length {length}"
-        header = stream.read(length)
+def _safetensors_problem(file: BinaryIO, size: int) -> str:
+    prefix = file.read(_SAFETENSORS_LENGTH.size)
+    if len(prefix) < _SAFETENSORS_LENGTH.size:
+        return "ends within its safetensors header"
+    (length,) = _SAFETENSORS_LENGTH.unpack(prefix)
+    if not 2 <= length <= min(size - len(prefix), _SAFETENSORS_LONGEST_HEADER):
+        return f"has a safetensors header of impossible length {length}"
     try:
-        ends = _tensor_ends(json.loads(header))
+        ends = _tensor_ends(json.loads(file.read(length)))
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
         return "has a safetensors header that can not be parsed"
     promised = len(prefix) + length + max(ends, default=0)
