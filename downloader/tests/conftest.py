@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from command_line import SOURCES, Done, Run, Start
 from origin_server import CERTIFICATES, Origin
 
 from llmkube_downloader import cli
@@ -21,34 +20,6 @@ from llmkube_downloader.transfer import retry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SOURCES = Path(__file__).parent.parent / "src"
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a run of the command line came to."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one object on standard output."""
-        return json.loads(self.out)
-
-
-class Run(Protocol):
-    """Runs the command line with the arguments and returns what it came to."""
-
-    def __call__(self, *arguments: str | Path) -> Done: ...
-
-
-class Start(Protocol):
-    """Starts the command line as a process of its own."""
-
-    def __call__(self, *arguments: str | Path) -> subprocess.Popen[str]: ...
 
 
 @pytest.fixture(autouse=True)

@@ -73,10 +73,9 @@ class Origin:
         self._replies[path] = [reply if isinstance(reply, Reply) else Reply(reply) for reply in replies]
         return self.url(path)
 
-    def redirect(self, path: str, target: str, status: int = 302, **headers: str) -> str:
+    def redirect(self, path: str, target: str, status: int = 302, headers: dict[str, str] | None = None) -> str:
         """Answer a path with a redirect, and return its address."""
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.serve(path, Reply(status=status, headers={"Location": target, **names}))
+        return self.serve(path, Reply(status=status, headers={"Location": target, **(headers or {})}))
 
     def times(self, path: str, method: str = "GET") -> int:
         """Return how often a path was asked for."""

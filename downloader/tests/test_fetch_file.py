@@ -10,7 +10,7 @@ import pytest
 from weights import gguf, sha256
 
 if TYPE_CHECKING:
-    from conftest import Run
+    from command_line import Run
 
 MODEL = gguf(100_000)
 

@@ -13,7 +13,7 @@ from weights import gguf, safetensors, sha256
 from llmkube_downloader.key import parse_source
 
 if TYPE_CHECKING:
-    from conftest import Done, Run
+    from command_line import Done, Run
 
 MODEL = gguf(700_000)
 
@@ -106,8 +106,8 @@ def test_an_announced_hash_is_checked_and_reported(run: Run, root: Path, origin:
 def test_an_announced_hash_survives_the_redirect_to_another_server(run: Run, root: Path, origin: Origin) -> None:
     other = gguf(len(MODEL), seed=1)
     target = origin.serve("/cdn", Reply(other, headers=announcing(other)))
-    headers = {name.replace("-", "_"): value for name, value in announcing(MODEL).items()}
-    done = run("fetch", origin.redirect("/tiny.gguf", target, **headers), "--root", root)
+    url = origin.redirect("/tiny.gguf", target, headers=announcing(MODEL))
+    done = run("fetch", url, "--root", root)
     assert done.code == 13
     assert_nothing_is_left(root)
 

@@ -16,7 +16,7 @@ from llmkube_downloader.key import parse_source
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Done, Run
+    from command_line import Done, Run
 
 Q4, Q8 = gguf(500_000, seed=4), gguf(300_000, seed=8)
 TINY = {

@@ -21,7 +21,7 @@ from llmkube_downloader.transfer import download
 from llmkube_downloader.transfer.progress import Meter
 
 if TYPE_CHECKING:
-    from conftest import Run, Start
+    from command_line import Run, Start
 
 MODEL = gguf(700_000)
 

@@ -13,7 +13,7 @@ from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.key import Source, parse_source
 
 if TYPE_CHECKING:
-    from conftest import Run
+    from command_line import Run
 
 CONTRACT = Path(__file__).parents[2] / "tests" / "contract"
 VECTORS: list[dict[str, Any]] = yaml.safe_load((CONTRACT / "key-vectors.yaml").read_text(encoding="utf-8"))

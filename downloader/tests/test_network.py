@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Run
+    from command_line import Run
 
 MODEL = gguf()
 TOKEN = "hf_canary"

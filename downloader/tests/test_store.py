@@ -12,7 +12,7 @@ import pytest
 from weights import gguf, sha256
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store import disk, lease, volume
+from llmkube_downloader.store import disk, volume
 from llmkube_downloader.store.beacon import Beacon, Heartbeat, read_record
 from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import Layout, entry_names
@@ -26,7 +26,7 @@ from llmkube_downloader.store.volume import check_space, prepare
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
+    from command_line import Run
 
 KEY = "0123456789abcdef"
 MODEL = gguf()
@@ -360,7 +360,7 @@ def test_whoever_waits_joins_the_entry_that_was_published(layout: Layout, monkey
     def publish_meanwhile(_: float) -> None:
         build(layout)
 
-    monkeypatch.setattr(lease.time, "sleep", publish_meanwhile)
+    monkeypatch.setattr("llmkube_downloader.store.lease.sleep", publish_meanwhile)
     told: list[str] = []
     joined = take_or_join(layout, KEY, 60, told.append)
     assert not isinstance(joined, Beacon)

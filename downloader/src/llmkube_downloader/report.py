@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 # What Kubernetes keeps of a termination message.
 REPORT_BYTES = 4096
-_LONGEST_TEXT = 1000
+_LONGEST_TEXT = 4096
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ def error_json(error: DownloaderError) -> dict[str, Any]:
         "error": {
             "code": int(error.code),
             "name": error.code.label,
-            "cause": error.cause[:_LONGEST_TEXT],
-            "action": error.action[:_LONGEST_TEXT],
+            "cause": error.cause,
+            "action": error.action,
         },
     }
 
@@ -85,13 +85,20 @@ def dump(report: dict[str, Any]) -> str:
 
 
 def dump_short(report: dict[str, Any]) -> str:
-    """Return a report as one line of at most REPORT_BYTES bytes.
+    """Return a report as one line of at most REPORT_BYTES - 1 bytes, which leaves room for a line feed.
 
-    Files are left out from the end until it fits; ``filesOmitted`` then says how many.
+    Files are left out from the end until it fits, ``filesOmitted`` then says how many; a failure's texts are cut.
     """
-    files = report.get("files", [])
-    kept = len(files)
     text = dump(report)
+    if "error" in report:
+        longest = _LONGEST_TEXT
+        while len(text) >= REPORT_BYTES:
+            longest //= 2
+            error = report["error"]
+            text = dump({**report, "error": {**error, **{name: error[name][:longest] for name in ("cause", "action")}}})
+        return text
+    files = report["files"]
+    kept = len(files)
     while len(text) >= REPORT_BYTES and kept:
         kept = min(kept - 1, kept * REPORT_BYTES // len(text))
         text = dump({**report, "files": files[:kept], "filesOmitted": len(files) - kept})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
@@ -35,7 +35,7 @@ class _Wait:
     told: float = float("-inf")
 
     def tell(self, holder: str) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if now - self.told >= _TELL_SECONDS:
             self.told = now
             self.notify(f"{holder} fetches the same; waiting since {human_duration(now - self.began)}")
@@ -46,7 +46,7 @@ def take_or_join(layout: Layout, key: str, limit: float, notify: Callable[[str],
 
     Raises DownloaderError: DELETED_OR_LOCK_TIMEOUT, when another one held the lease for ``limit`` seconds.
     """
-    wait = _Wait(limit, notify, time.monotonic())
+    wait = _Wait(limit, notify, monotonic())
     with storage_errors(f"taking the build lease of {key} in {layout.leases(key)}"):
         while True:
             lease = try_take(layout, key)
@@ -119,11 +119,11 @@ def _wait_for_holder(layout: Layout, key: str, wait: _Wait) -> None:
     holder = holder_of(layout, key)
     if holder is None:
         return
-    if time.monotonic() - wait.began >= wait.limit:
+    if monotonic() - wait.began >= wait.limit:
         raise DownloaderError(
             ExitCode.DELETED_OR_LOCK_TIMEOUT,
             f"gave up after {human_duration(wait.limit)} of waiting for {holder}, which fetches {key}",
             "Start again later, or allow more time with --lock-wait.",
         )
     wait.tell(holder)
-    time.sleep(POLL_SECONDS)
+    sleep(POLL_SECONDS)

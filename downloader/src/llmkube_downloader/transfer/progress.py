@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.units import human_duration, human_size
@@ -29,19 +29,19 @@ class Meter:
         self.received = 0
         self._stream = stream
         self._bar = stream.isatty()
-        self._began = self._shown = time.monotonic()
+        self._began = self._shown = monotonic()
         self._bar_width = 0
 
     def begin(self, total: int | None) -> None:
         """Start counting towards a total."""
         self.total = total
-        self._began = self._shown = time.monotonic()
+        self._began = self._shown = monotonic()
 
     def advance(self, count: int) -> None:
         """Count bytes that were received."""
         self.done += count
         self.received += count
-        now = time.monotonic()
+        now = monotonic()
         if now - self._shown >= (_BAR_SECONDS if self._bar else _LINE_SECONDS):
             self._shown = now
             self._show(self._line(now))

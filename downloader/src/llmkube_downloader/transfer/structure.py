@@ -82,7 +82,7 @@ def _safetensors_problem(file: BinaryIO, size: int) -> str:
         return f"has a safetensors header of impossible length {length}"
     try:
         ends = _tensor_ends(json.loads(file.read(length)))
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         return "has a safetensors header that can not be parsed"
     promised = len(prefix) + length + max(ends, default=0)
     return "" if promised == size else f"has {size} bytes, its safetensors header promises {promised}"

@@ -1,0 +1,230 @@
+"""Listing, verifying and removing entries."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from weights import gguf
+
+from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.lease import try_take
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from command_line import Run
+
+MODEL = gguf(50_000)
+OTHER_KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def key(run: Run, root: Path, tmp_path: Path) -> str:
+    """The key of an entry with two files."""
+    (tmp_path / "model" / "deep").mkdir(parents=True)
+    (tmp_path / "model" / "deep" / "tiny.gguf").write_bytes(MODEL)
+    (tmp_path / "model" / "config.json").write_bytes(b"{}")
+    report = run("fetch", f"file://{tmp_path}/model", "--root", root, "-o", "json").json
+    return str(report["key"])
+
+
+def entries(run: Run, root: Path) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = run("list", "--root", root, "-o", "json").json["entries"]
+    return listed
+
+
+def states(run: Run, root: Path) -> list[tuple[str | None, str]]:
+    return [(entry["key"], entry["state"]) for entry in entries(run, root)]
+
+
+def test_an_entry_is_listed_with_what_it_holds(run: Run, root: Path, key: str, tmp_path: Path) -> None:
+    (entry,) = entries(run, root)
+    assert entry.pop("created").endswith("+00:00")
+    assert entry == {
+        "key": key,
+        "entry": str(root / key),
+        "state": "complete",
+        "source": f"file://{tmp_path}/model",
+        "revision": None,
+        "bytes": len(MODEL) + 2,
+        "files": 2,
+    }
+
+
+def test_everything_that_takes_space_is_listed(run: Run, root: Path, key: str) -> None:
+    (root / key / "config.json").unlink()
+    (root / OTHER_KEY).mkdir()
+    (root / OTHER_KEY / "model.gguf").write_bytes(MODEL)
+    (root / "of another tool").mkdir()
+    (root / "of another tool" / "file").write_bytes(b"12345")
+    (root / "empty").mkdir()
+    (root / "lost+found").mkdir()
+    attempt = root / ".llmkube" / "staging" / OTHER_KEY / "attempt"
+    attempt.mkdir(parents=True)
+    (attempt / "part").write_bytes(b"123")
+    assert states(run, root) == [
+        (OTHER_KEY, "foreign"),
+        (key, "damaged"),
+        (None, "foreign"),
+        (OTHER_KEY, "partial"),
+    ]
+    assert [entry["bytes"] for entry in entries(run, root)[2:]] == [5, 3]
+    assert entries(run, root)[1]["problem"] == "config.json is missing"
+
+
+def test_people_see_a_table(run: Run, root: Path, key: str) -> None:
+    titles, row, _, space = run("list", "--root", root).out.splitlines()
+    assert titles.split() == ["KEY", "STATE", "SIZE", "FILES", "CREATED", "SOURCE"]
+    assert row.split()[:5] == [key, "complete", "48.8", "KiB", "2"]
+    assert f"on {root}" in space
+
+
+def test_an_empty_cache_is_said_so_and_a_missing_one_is_an_error(run: Run, root: Path) -> None:
+    missing = run("list", "--root", root)
+    assert missing.code == 12
+    root.mkdir()
+    assert run("list", "--root", root).out.startswith("no entries\n")
+    assert run("list", "--root", root, "-o", "json").json["entries"] == []
+
+
+def test_a_whole_entry_is_verified(run: Run, root: Path, key: str) -> None:
+    done = run("verify", "--root", root, "-o", "json")
+    assert done.code == 0
+    assert done.json["entries"] == [
+        {"key": key, "entry": str(root / key), "state": "complete", "bytes": len(MODEL) + 2, "problems": []}
+    ]
+
+
+def flip(entry: Path) -> None:
+    data = bytearray((entry / "deep" / "tiny.gguf").read_bytes())
+    data[len(data) // 2] ^= 1
+    (entry / "deep" / "tiny.gguf").write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("damage", "path"),
+    [
+        (flip, "deep/tiny.gguf"),
+        (lambda entry: os.truncate(entry / "deep" / "tiny.gguf", 5), "deep/tiny.gguf"),
+        (lambda entry: (entry / "config.json").unlink(), "config.json"),
+        (lambda entry: (entry / "extra").write_bytes(b"?"), "extra"),
+        (lambda entry: (entry / ".llmkube.json").write_bytes(b"{}"), ".llmkube.json"),
+    ],
+    ids=["flipped bit", "truncated", "missing", "added", "manifest"],
+)
+def test_a_damaged_entry_is_found_and_named(
+    run: Run, root: Path, key: str, damage: Callable[[Path], None], path: str
+) -> None:
+    damage(root / key)
+    done = run("verify", key, "--root", root, "-o", "json")
+    assert done.code == 13
+    (entry,) = done.json["entries"]
+    assert entry["state"] == "damaged"
+    assert [problem["path"] for problem in entry["problems"]] == [path]
+    assert path in run("verify", "--root", root).out
+
+
+def test_files_that_an_nfs_client_keeps_open_are_not_damage(run: Run, root: Path, key: str) -> None:
+    (root / key / ".nfs000001").write_bytes(b"unlinked while open")
+    assert run("verify", "--root", root).code == 0
+
+
+def test_verifying_all_leaves_out_what_is_not_ours(run: Run, root: Path, key: str) -> None:
+    (root / OTHER_KEY).mkdir()
+    (root / OTHER_KEY / "model.gguf").write_bytes(MODEL)
+    assert [entry["key"] for entry in run("verify", "--root", root, "-o", "json").json["entries"]] == [key]
+    assert run("verify", OTHER_KEY, "--root", root).code == 12
+
+
+@pytest.mark.parametrize("command", ["verify", "remove"])
+def test_a_key_that_is_none_or_not_there_is_refused(run: Run, root: Path, key: str, command: str) -> None:
+    assert key
+    assert run(command, "../x", "--root", root).code == 10
+    assert run(command, "of another tool", "--root", root).code == 10
+    assert run(command, OTHER_KEY, "--root", root).code == 12
+
+
+def test_a_removed_entry_gives_its_space_back(run: Run, root: Path, key: str) -> None:
+    done = run("remove", key, "--root", root, "-o", "json")
+    assert done.code == 0
+    (removed,) = done.json["removed"]
+    assert removed["key"] == key
+    assert removed["bytes"] > len(MODEL)
+    assert [path.name for path in root.iterdir()] == [".llmkube"]
+    assert list((root / ".llmkube" / "trash").iterdir()) == []
+    assert entries(run, root) == []
+
+
+def test_removing_takes_everything_that_belongs_to_the_key(run: Run, root: Path, key: str, tmp_path: Path) -> None:
+    (root / key / "config.json").unlink()
+    run("fetch", f"file://{tmp_path}/model", "--root", root)
+    leftover = root / ".llmkube" / "staging" / key / "attempt"
+    leftover.mkdir(parents=True)
+    (leftover / "part").write_bytes(b"123")
+    assert states(run, root) == [(key, "complete"), (key, "partial"), (key, "damaged")]
+    assert run("remove", key, "--root", root).code == 0
+    assert states(run, root) == []
+
+
+def test_nothing_is_removed_when_one_key_can_not_be(run: Run, root: Path, key: str) -> None:
+    assert run("remove", key, OTHER_KEY, "--root", root).code == 12
+    assert states(run, root) == [(key, "complete")]
+
+
+def test_a_key_that_is_being_fetched_is_not_removed(run: Run, root: Path, key: str) -> None:
+    lease = try_take(Layout(root), key)
+    assert lease
+    refused = run("remove", key, "--root", root)
+    assert refused.code == 21
+    assert os.uname().nodename in refused.err
+    assert states(run, root) == [(key, "complete")]
+    assert run("remove", key, "--root", root, "--force").code == 0
+    assert states(run, root) == []
+
+
+def test_nobody_begins_to_fetch_what_is_being_removed(
+    run: Run, root: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[object] = []
+
+    def discard(layout: Layout, _: Path) -> None:
+        taken.append(try_take(layout, key))
+
+    monkeypatch.setattr("llmkube_downloader.maintenance.discard", discard)
+    run("remove", key, "--root", root)
+    assert set(taken) == {None}
+
+
+def test_a_fetch_that_begins_in_between_is_not_removed(
+    run: Run, root: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmkube_downloader.maintenance.holder_of", lambda *_: None)
+    assert try_take(Layout(root), key)
+    assert run("remove", key, "--root", root).code == 21
+    assert states(run, root) == [(key, "complete")]
+
+
+def test_files_of_others_are_only_removed_by_force(run: Run, root: Path) -> None:
+    (root / OTHER_KEY).mkdir(parents=True)
+    (root / OTHER_KEY / "model.gguf").write_bytes(MODEL)
+    refused = run("remove", OTHER_KEY, "--root", root)
+    assert refused.code == 21
+    assert (root / OTHER_KEY / "model.gguf").exists()
+    assert run("remove", OTHER_KEY, "--root", root, "--force").code == 0
+    assert not (root / OTHER_KEY).exists()
+
+
+def test_a_removed_entry_can_be_fetched_again(run: Run, root: Path, key: str, tmp_path: Path) -> None:
+    run("remove", key, "--root", root)
+    done = run("fetch", f"file://{tmp_path}/model", "--root", root, "-o", "json")
+    assert done.json["result"] == "fetched"
+    assert states(run, root) == [(key, "complete")]
+
+
+def test_a_name_on_the_volume_can_not_steer_the_terminal(run: Run, root: Path) -> None:
+    (root / "\x1b[2Jowned").mkdir(parents=True)
+    (root / "\x1b[2Jowned" / "file").write_bytes(b"x")
+    assert "\x1b" not in run("list", "--root", root).out

@@ -1,0 +1,67 @@
+"""What people see while they wait."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from llmkube_downloader.transfer.progress import Meter
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in seconds, as the only element."""
+    now = [100.0]
+    monkeypatch.setattr("llmkube_downloader.transfer.progress.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_gets_a_line_every_few_seconds(clock: list[float]) -> None:
+    stream = io.StringIO()
+    meter = Meter(stream)
+    meter.begin(100 * 1024**2)
+    for _ in range(12):
+        clock[0] += 1
+        meter.advance(1024**2)
+    assert stream.getvalue().splitlines() == [
+        "5.0 MiB of 100.0 MiB (5%), 1.0 MiB/s, 1m35s left",
+        "10.0 MiB of 100.0 MiB (10%), 1.0 MiB/s, 1m30s left",
+    ]
+
+
+def test_a_terminal_gets_a_bar_that_messages_do_not_break(clock: list[float]) -> None:
+    stream = Terminal()
+    meter = Meter(stream)
+    meter.begin(1000)
+    clock[0] += 1
+    meter.advance(500)
+    meter.say("a message")
+    meter.end()
+    bar, message = stream.getvalue().split("\r")[0], stream.getvalue().split("\r")[-1]
+    assert bar == "[############............] 500 B of 1000 B (50%), 500 B/s, 1s left"
+    assert message == "a message\n"
+
+
+def test_without_a_total_the_bytes_are_shown(clock: list[float]) -> None:
+    stream = io.StringIO()
+    meter = Meter(stream)
+    meter.begin(None)
+    clock[0] += 5
+    meter.advance(5000)
+    assert stream.getvalue() == "4.9 KiB, 1000 B/s\n"
+
+
+def test_bytes_received_again_count_as_received_but_not_as_done() -> None:
+    meter = Meter(io.StringIO())
+    meter.begin(100)
+    meter.advance(60)
+    meter.rewind(60)
+    meter.advance(100)
+    assert meter.progress() == (100, 100)
+    assert meter.received == 160
