@@ -112,6 +112,18 @@ def test_an_announced_hash_survives_the_redirect_to_another_server(run: Run, roo
     assert_nothing_is_left(root)
 
 
+def test_an_address_that_says_all_is_not_followed_for_more(run: Run, root: Path, origin: Origin) -> None:
+    url = origin.redirect("/tiny.gguf", origin.serve("/cdn", MODEL), headers=announcing(MODEL))
+    report = run("fetch", url, "--root", root, "-o", "json").json
+    assert report["verified"] == "sha256"
+    assert [(asked.method, asked.path) for asked in origin.asked] == [
+        ("HEAD", "/tiny.gguf"),
+        ("GET", "/tiny.gguf"),
+        ("GET", "/cdn"),
+    ]
+    assert report["requests"] == 3
+
+
 def test_right_size_and_wrong_bytes_are_never_published(run: Run, root: Path, origin: Origin) -> None:
     wrong = gguf(len(MODEL), seed=1)
     url = origin.serve("/tiny.gguf", Reply(wrong, headers=announcing(wrong, promised=MODEL)))

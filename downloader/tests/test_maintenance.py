@@ -60,7 +60,8 @@ def test_everything_that_takes_space_is_listed(run: Run, root: Path, key: str) -
     (root / OTHER_KEY / "model.gguf").write_bytes(MODEL)
     (root / "of another tool").mkdir()
     (root / "of another tool" / "file").write_bytes(b"12345")
-    (root / "empty").mkdir()
+    (root / ".snapshot").mkdir()
+    (root / ".snapshot" / "file").write_bytes(b"of the file server")
     (root / "lost+found").mkdir()
     attempt = root / ".llmkube" / "staging" / OTHER_KEY / "attempt"
     attempt.mkdir(parents=True)

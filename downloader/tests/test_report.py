@@ -98,6 +98,7 @@ def test_usage_errors_of_the_command_line_have_the_usage_code(run: Run, root: Pa
         ["fetch", "hf://a/b", "--root", root, "--nonsense"],
         ["fetch", "hf://a/b", "--root", root, "--sha256", "123"],
         ["fetch", "hf://a/b", "--root", root, "--lock-wait", "soon"],
+        ["fetch", "hf://a/b", "--root", root, "--stall-timeout", "0"],
         ["fetch", "hf://a/b", "--root", root, "--expect-size", "much"],
         ["nonsense"],
     ):

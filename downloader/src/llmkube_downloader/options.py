@@ -62,21 +62,27 @@ class _Size(click.ParamType[int]):
 
 
 class _Duration(click.ParamType[float]):
-    """``90s``, ``12h``, ``30d`` or seconds."""
+    """``90s``, ``12h``, ``30d`` or seconds; zero only where it makes sense."""
 
     name = "duration"
 
+    def __init__(self, *, zero: bool = False) -> None:
+        self._zero = zero
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
-            return parse_duration(str(value))
+            seconds = parse_duration(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not seconds and not self._zero:
+            self.fail("it must be longer than nothing", param, ctx)
+        return seconds
 
 
-class _Root(click.ParamType[Path]):
-    """A directory, made absolute but with its links left as they are."""
+class _AbsolutePath(click.ParamType[Path]):
+    """A path, made absolute but with its links left as they are."""
 
-    name = "directory"
+    name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         return Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links
@@ -96,7 +102,10 @@ def examples(*lines: str) -> str:
 def root_flag() -> Callable[[_Command], _Command]:
     """Return the decorator of --root."""
     return flag(
-        "--root", "The directory that holds the entries, usually the mounted volume.", type=_Root(), required=True
+        "--root",
+        "The directory that holds the entries, usually the mounted volume.",
+        type=_AbsolutePath(),
+        required=True,
     )
 
 
@@ -149,7 +158,7 @@ def transfer_flags(command: _Command) -> _Command:
         flag(
             "--lock-wait",
             "How long to wait for another process that fetches the same.",
-            type=_Duration(),
+            type=_Duration(zero=True),
             default="12h",
             show_default=True,
         ),
@@ -165,7 +174,12 @@ def transfer_flags(command: _Command) -> _Command:
             "What the model takes. More than 1 % above it is refused; counted where the origin tells no size.",
             type=_Size(),
         ),
-        flag("--report", "Also write the report to this file, in 4096 bytes at most.", type=_Root(), metavar="FILE"),
+        flag(
+            "--report",
+            "Also write the report to this file, in 4096 bytes at most.",
+            type=_AbsolutePath(),
+            metavar="FILE",
+        ),
     ]
     for decorator in reversed(decorators):
         command = decorator(command)

@@ -8,7 +8,6 @@ from urllib.parse import unquote, urlsplit
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.sources.interface import Plan, RemoteFile
 from llmkube_downloader.sources.selection import checked_path
-from llmkube_downloader.transfer.retry import TransientError
 
 if TYPE_CHECKING:
     from llmkube_downloader.key import Source
@@ -33,24 +32,10 @@ class HttpOrigin:
                 f"{source.display} is one file, from which nothing can be selected",
                 "Leave --file, --include and --exclude out.",
             )
-        size, sha256 = self._ask(source)
+        announced = self._client.describe(source.url)
         path = file_name(source.url)
-        return Plan(None, (RemoteFile(path, size, sha256, lambda: open_file(self._client, source.url, path)),))
-
-    def _ask(self, source: Source) -> tuple[int | None, str | None]:
-        try:
-            response = self._client.open(source.url, "HEAD")
-        except DownloaderError as error:
-            if isinstance(error, TransientError) or error.code in (ExitCode.POLICY, ExitCode.TLS):
-                raise
-            # Some servers, and addresses signed for GET alone, refuse this question. The GET decides.
-            response = self._client.open(source.url)
-        response.close()
-        length = response.headers.get("Content-Length", "")
-        # Servers that make up the answer to HEAD say 0; no model has that size.
-        size = int(length) if length.isdecimal() and int(length) else None
-        announced = response.announced
-        return (size if announced.size is None else announced.size), announced.sha256
+        remote = RemoteFile(path, announced.size, announced.sha256, lambda: open_file(self._client, source.url, path))
+        return Plan(None, (remote,))
 
 
 def open_file(client: HttpClient, url: str, path: str) -> Response:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.disk import names_in, read_small, storage_errors
-from llmkube_downloader.store.layout import KEY, MANIFEST_NAME, STATE_NAME
+from llmkube_downloader.store.layout import KEY, MANIFEST_NAME
 from llmkube_downloader.store.manifest import DamagedManifestError, Manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def look(layout: Layout, key: str) -> Entry:
         return inspect(path, key)
 
 
-def inspect(path: Path, key: str | None) -> Entry:
+def inspect(path: Path, key: str) -> Entry:
     """Return what a directory is: complete when its manifest holds and every file has its size."""
     try:
         manifest = parse_manifest(read_small(path / MANIFEST_NAME))
@@ -78,14 +78,16 @@ def inspect(path: Path, key: str | None) -> Entry:
 def survey(layout: Layout) -> list[Entry]:
     """Return everything on the volume that takes space: entries, unfinished attempts, damaged and foreign ones.
 
+    Hidden directories are left out: file servers show their snapshots as such.
+
     Raises DownloaderError: NOT_FOUND, when there is no root.
     """
     with storage_errors(f"reading {layout.root}"):
         check_root(layout)
         found = [
-            inspect(layout.root / name, name if KEY.fullmatch(name) else None)
+            inspect(layout.root / name, name) if KEY.fullmatch(name) else Entry(layout.root / name, None, State.FOREIGN)
             for name in names_in(layout.root)
-            if name not in (STATE_NAME, "lost+found") and (layout.root / name).is_dir()
+            if not name.startswith(".") and name != "lost+found" and (layout.root / name).is_dir()
         ]
         found = [entry for entry in found if entry.state is not State.ABSENT]
         found += [

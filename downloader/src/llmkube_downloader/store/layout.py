@@ -9,7 +9,6 @@ from pathlib import Path
 
 FORMAT_VERSION = 1
 MANIFEST_NAME = ".llmkube.json"
-STATE_NAME = ".llmkube"
 SINGLE_GGUF_NAME = "model.gguf"
 KEY = re.compile(r"[0-9a-f]{16}")
 
@@ -26,7 +25,7 @@ class Layout:
     @property
     def state(self) -> Path:
         """The directory of everything that is not an entry."""
-        return self.root / STATE_NAME
+        return self.root / ".llmkube"
 
     @property
     def format(self) -> Path:

@@ -17,6 +17,7 @@ from llmkube_downloader.transfer.connection import Connection, connect, connecti
 from llmkube_downloader.transfer.retry import Retries, TransientError, interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
 
 _MAX_REDIRECTS = 10
@@ -34,7 +35,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Announced:
-    """What an origin says about a file before it redirects to where the bytes lie."""
+    """What an origin says about a file: its bytes and its SHA-256, None where it does not say."""
 
     size: int | None = None
     sha256: str | None = None
@@ -48,7 +49,6 @@ class Response:
         self._connection = connection
         self.address = address
         self.headers: Message = answer.headers
-        self.announced = Announced()
         self.size = answer.length
         self.delimited = answer.length is not None or bool(answer.chunked)
 
@@ -92,26 +92,56 @@ class HttpClient:
     tokens: dict[tuple[str, str, int], str] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
 
-    def open(self, url: str, method: str = "GET") -> Response:
-        """Return the first answer with success behind all redirects of a URL.
+    def describe(self, url: str) -> Announced:
+        """Return what is said about the file behind a URL, without receiving it.
+
+        Raises DownloaderError: as ``open_once`` does.
+        """
+        return self.retries.run(lambda: self._describe_once(url))
+
+    def open_once(self, url: str) -> Response:
+        """Return the first answer with success behind all redirects of a URL. It does not try again.
 
         Raises DownloaderError: AUTH, NOT_FOUND, ORIGIN_UNAVAILABLE, RATE_LIMITED, TLS or POLICY.
         """
-        return self.retries.run(lambda: self.open_once(url, method))
+        for response in self._hops("GET", url):
+            last = response
+        _judge(last)
+        return last
 
-    def open_once(self, url: str, method: str = "GET") -> Response:
-        """Do what ``open`` does without trying again, for callers that try again themselves."""
-        address = parse_address(url)
-        announced, public = Announced(), False
+    def _describe_once(self, url: str) -> Announced:
+        try:
+            return self._described(self._hops("HEAD", url))
+        except TransientError:
+            raise
+        except DownloaderError as error:
+            if error.code in (ExitCode.POLICY, ExitCode.TLS):
+                raise
+        # Some servers, and addresses signed for GET alone, refuse to be asked with HEAD. A GET decides.
+        return self._described(self._hops("GET", url))
+
+    def _described(self, hops: Iterator[Response]) -> Announced:
+        announced = Announced()
+        for response in hops:
+            response.close()
+            announced = _announced(response, announced)
+            if announced.sha256 and announced.size is not None:
+                # All is said, and the address that follows may be signed for one use.
+                return announced
+        _judge(response)
+        size = announced.size if announced.size is not None else _content_length(response)
+        return Announced(size, announced.sha256)
+
+    def _hops(self, method: str, url: str) -> Iterator[Response]:
+        """Yield the answer of every address from the first one to the one that does not redirect any more."""
+        address, public = parse_address(url), False
         for _ in range(_MAX_REDIRECTS + 1):
             self.allowed_http.check(address)
             response = self._ask(method, address, only_public=public)
             public = public or response.public
-            announced = _announced(response, announced)
+            yield response
             if response.status not in _REDIRECTS:
-                _judge(response)
-                response.announced = announced
-                return response
+                return
             response.close()
             url = urljoin(url, response.headers.get("Location", ""))
             address = _redirected(address, url)
@@ -158,6 +188,12 @@ def _redirected(before: Address, url: str) -> Address:
         f"{before.display} redirects to an address that begins with {scheme}://",
         "Ask the origin's owner to redirect to https, or give the final address as the source.",
     )
+
+
+def _content_length(response: Response) -> int | None:
+    """Return the size that headers name. Servers that make up the answer to HEAD say 0, which no model has."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) or None if length.isdecimal() else None
 
 
 def _announced(response: Response, before: Announced) -> Announced:
