@@ -17,15 +17,17 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo
 demo: ## Show everything for real: cache, cluster, model, chat (MODEL=hf://... CONTEXT=... optional)
-	@$(PYTHON) -m demo up
+	@$(PYTHON) -m demo plan
+	@$(MAKE) venv
+	@$(BIN)/python -m demo up
 
 .PHONY: demo-local
 demo-local: venv ## Show the cache verbs on a plain directory, without a cluster
 	@$(BIN)/python -m demo local
 
 .PHONY: demo-down
-demo-down: ## Remove what the demo made
-	@$(PYTHON) -m demo down
+demo-down: venv ## Remove what the demo made
+	@$(BIN)/python -m demo down
 
 .PHONY: help
 help: ## Show this list

@@ -48,7 +48,8 @@ def show() -> None:
         space.restart(state.RELEASE)
         seconds = time.monotonic() - started
         warm = report(space.pods(state.RELEASE, "server")[0])
-        say.line(f"   second start: {warm['bytesFetched']} bytes fetched ({warm['result']}), {warm['seconds']:.3f} s")
+        took = f"{warm['seconds'] * 1000:.0f} ms" if warm["seconds"] >= 0.001 else "less than 1 ms"
+        say.line(f"   second start: {warm['bytesFetched']} bytes fetched, the cache entry was checked in {took}")
         say.line(f"   the new pod was ready after {seconds:.1f} s")
         _chat(space)
     _look_around(space)

@@ -16,7 +16,17 @@ from typing import Any
 
 from cluster.local import certificates, cgroups, components
 from cluster.local.components import NODE, Component
-from cluster.local.layout import INSIDE, Layout, Record, existing, free_slot, locked, read_record, write_record
+from cluster.local.layout import (
+    INSIDE,
+    Layout,
+    Record,
+    clusters_dir,
+    existing,
+    free_slot,
+    locked,
+    read_record,
+    write_record,
+)
 from cluster.local.namespace import Namespace, start_time
 
 READY_SECONDS = 90  # far above the 8 s that it takes: a bring-up that needs longer has failed
@@ -146,14 +156,14 @@ def sweep() -> list[str]:
 def remove(name: str) -> None:
     """What `down` does, for callers that hold the lock."""
     record = read_record(name)
-    layout = Layout(name, record.slot if record else 0)
     if record:
+        layout = Layout(name, record.slot)
         subprocess.run(["ip", "link", "delete", layout.link], capture_output=True, check=False)
         if record.init and start_time(record.init) == record.init_started:
             Namespace(record.init).kill()
-    cgroups.remove(layout.cgroup)
-    if layout.state.exists():
-        shutil.rmtree(layout.state)
+        cgroups.remove(layout.cgroup)
+    if name in existing():
+        shutil.rmtree(clusters_dir() / name)
 
 
 def _abandoned(record: Record | None) -> bool:

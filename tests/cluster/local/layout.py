@@ -46,7 +46,7 @@ class Layout:
     @property
     def cgroup(self) -> str:
         """The cgroup below which every pod of the cluster runs."""
-        return f"llmkube-{self.name}"
+        return f"llmkube{self.slot}"
 
     @property
     def server(self) -> str:
@@ -107,9 +107,10 @@ def locked() -> Iterator[None]:
 
 
 def free_slot() -> int:
-    """The lowest slot that no cluster has. Call it under `locked`."""
+    """The lowest slot that no cluster has, of this cache folder or of another. Call it under `locked`."""
     taken = {record.slot for record in map(read_record, existing()) if record}
-    free = [slot for slot in range(MAX_SLOTS) if slot not in taken]
+    links = {path.name for path in Path("/sys/class/net").iterdir()}
+    free = [slot for slot in range(MAX_SLOTS) if slot not in taken and Layout("", slot).link not in links]
     if not free:
         message = f"{MAX_SLOTS} local clusters exist already; remove some: `make cluster-down`"
         raise RuntimeError(message)
