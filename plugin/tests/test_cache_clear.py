@@ -67,6 +67,40 @@ def test_all_removes_every_entry_in_one_job_per_claim(web: FakeKubernetes, run: 
     assert sorted(arguments[1:3]) == sorted([releases.TINY_KEY, ORPHAN])
 
 
+def test_reports_of_what_is_gone_are_gone_too(web: FakeKubernetes, run: Run) -> None:
+    job = next(item for item in web.all("jobs"))
+    over = releases.job_pod(releases.ended(0, releases.fetched()), "Succeeded")
+    web.add(releases.pod_of(job, "web-preload", over), releases.stranger("other", "another-claim"))
+
+    before = run("cache", "list", "-o", "json")
+    run("cache", "clear", releases.TINY_KEY, "--yes")
+    after = run("cache", "list", "-o", "json")
+
+    states = [json.loads(listed.stdout)["entries"][0]["state"] for listed in (before, after)]
+    assert states == ["complete", "pending"]
+    assert [pod["metadata"]["name"] for pod in web.all("pods")] == ["other"]
+
+
+def test_the_report_of_another_entry_stays(web: FakeKubernetes, run: Run) -> None:
+    over = releases.job_pod(releases.ended(0, releases.fetched()), "Succeeded")
+    web.add(releases.pod_of(web.all("jobs")[0], "web-preload", over))
+
+    run("cache", "clear", ORPHAN, "--yes")
+
+    assert [pod["metadata"]["name"] for pod in web.all("pods")] == ["web-preload"]
+
+
+def test_without_the_right_to_delete_pods_the_old_report_is_mentioned(web: FakeKubernetes, run: Run) -> None:
+    over = releases.job_pod(releases.ended(0, releases.fetched()), "Succeeded")
+    web.add(releases.pod_of(web.all("jobs")[0], "web-preload", over))
+    web.refuse("delete", "pods", 403, "no")
+
+    result = run("cache", "clear", releases.TINY_KEY, "--yes")
+
+    assert result.exit_code == 0
+    assert "`cache list` goes on showing an old report: you may not delete pods/web-preload" in result.stderr
+
+
 def test_only_the_named_claim_is_touched(web: FakeKubernetes, run: Run) -> None:
     web.add(*releases.serving("chat"))
 

@@ -172,6 +172,7 @@ class TestOfASource:
         entries = {entry["key"]: entry for entry in json.loads(run("cache", "list", "-o", "json").stdout)["entries"]}
         assert entries["00112233445566aa"]["source"] == OTHER
         assert entries["00112233445566aa"]["bytes"] == 77
+        assert entries["00112233445566aa"]["releases"] == []  # the one whose volume it is on does not know it
 
     def test_list_shows_it_while_its_key_is_unknown(self, cluster: FakeKubernetes, run: Run) -> None:
         cluster.add(*releases.serving())
@@ -180,7 +181,15 @@ class TestOfASource:
         run("cache", "preload", OTHER, "--no-wait")
 
         line = next(line for line in run("cache", "list").stdout.splitlines() if OTHER in line)
-        assert line.split() == ["web", OTHER, "-", "web-model-cache", "-", "fetching", "1", "now"]
+        assert line.split() == ["-", OTHER, "-", "web-model-cache", "-", "fetching", "(orphan)", "1", "now"]
+
+    def test_a_failure_is_told_with_its_source(self, cluster: FakeKubernetes, run: Run) -> None:
+        cluster.add(*releases.serving())
+        cluster.plays = lambda _: fails(12, "not-found")
+
+        run("cache", "preload", OTHER)
+
+        assert f"\n{OTHER}: the cause\nDo this.\n" in run("cache", "list").stderr
 
     def test_dollars_reach_the_downloader_as_they_are(self, cluster: FakeKubernetes, run: Run) -> None:
         cluster.add(*releases.serving())
@@ -292,4 +301,19 @@ def test_a_pod_that_can_not_start_leaves_the_job_for_later(web: FakeKubernetes, 
 
     assert result.exit_code == 1
     assert "it can not be scheduled: no node" in result.stderr
+    assert len(web.all("jobs")) == 2
+
+
+def test_interrupted_it_leaves_the_download_to_the_job(
+    web: FakeKubernetes, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llmkube_plugin.runs.JobRun.wait", interrupt)
+
+    result = run("cache", "preload", "web")
+
+    assert result.exit_code == 1
+    assert "the download goes on without this command; see `helm llmkube cache status web-model-cache`" in result.stderr
     assert len(web.all("jobs")) == 2

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import pytest
 import releases
 
 if TYPE_CHECKING:
@@ -76,14 +77,15 @@ def test_a_key_that_no_release_names_needs_its_claim(cluster: FakeKubernetes, ru
     assert arguments(cluster) == [("b-model-cache", ["verify", "00112233445566aa", "-o", "json"])]
 
 
-def test_the_downloaders_own_failure_is_not_taken_for_damage(cluster: FakeKubernetes, run: Run) -> None:
+@pytest.mark.parametrize("code", [12, 13])
+def test_the_downloaders_own_failure_is_not_taken_for_damage(cluster: FakeKubernetes, run: Run, code: int) -> None:
     cluster.add(*releases.serving())
-    error: dict[str, Any] = {"code": 12, "name": "not-found", "cause": "no such entry", "action": "Choose another."}
+    error = {"code": code, "name": "any", "cause": "no such entry", "action": "Choose another."}
     script = releases.maintenance_says({"schema": 1, "error": error})
-    script.states = [releases.job_pod(releases.ended(12), "Failed", "maintenance")]
+    script.states = [releases.job_pod(releases.ended(code), "Failed", "maintenance")]
     cluster.plays = lambda _: script
 
     result = run("cache", "verify", releases.TINY_KEY)
 
-    assert result.exit_code == 12
+    assert result.exit_code == code
     assert "no such entry\nChoose another." in result.stderr

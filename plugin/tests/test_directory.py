@@ -5,6 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -95,6 +99,33 @@ def test_damage_is_found_and_is_exit_code_13(here: RunHere, weights: Path, root:
     assert "weights.bin has sha256" in result.stderr
 
 
+def test_status_tells_space_entries_and_what_is_wrong(here: RunHere, weights: Path, root: Path) -> None:
+    here("preload", weights.as_uri())
+    [file] = [path for path in root.glob("*/*") if path.name == "weights.bin"]
+    whole = here("status").stdout
+    file.unlink()
+
+    broken, document = here("status").stdout, json.loads(here("status", "-o", "json").stdout)
+
+    assert whole.startswith(f"{root}: ")
+    assert whole.endswith("\n  entries: 1, 2.0Mi\n")
+    assert f"  damaged: {file.parent.name}, " in broken
+    assert broken.endswith(": weights.bin is missing\n")
+    assert document["entries"][0]["state"] == "damaged"
+
+
+def test_a_failure_to_verify_is_not_taken_for_damage(
+    here: RunHere, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report = '{"schema":1,"error":{"code":13,"name":"integrity","cause":"the manifest lies","action":"Fetch again."}}'
+    monkeypatch.setenv(local.VARIABLE, str(_program(tmp_path / "own", f"echo '{report}'; exit 13")))
+
+    result = here("verify", "-q")
+
+    assert result.exit_code == 13
+    assert "failed (integrity): the manifest lies\nFetch again." in result.stderr
+
+
 def test_the_selection_reaches_the_downloader(here: RunHere, weights: Path) -> None:
     result = here("preload", weights.as_uri(), "--sha256", "0" * 64)
 
@@ -138,6 +169,8 @@ def test_a_release_means_nothing_in_a_directory(here: RunHere) -> None:
         ["list", "-A"],
         ["list", "--scan"],
         ["list", "--orphans"],
+        ["status", "-A"],
+        ["status", "web"],
         ["preload", "hf://a/b", "--cache", "c"],
         ["preload", "hf://a/b", "--no-wait"],
         ["preload", "hf://a/b", "--dry-run"],
@@ -196,6 +229,29 @@ class TestFindingTheDownloader:
 
         assert result.exit_code == 3
         assert "(exit-3): it ended with exit code 3 and left no report" in result.stderr
+
+
+def test_an_interrupted_downloader_has_the_time_to_tidy_up(tmp_path: Path) -> None:
+    tidied = tmp_path / "tidied"
+    # Longer than Python waits by itself before it kills an interrupted program.
+    script = f"trap 'sleep 1; touch {tidied}; exit 130' INT; echo ready >&2; read -r line"
+    program = _program(tmp_path / "own", script)
+    line = [sys.executable, "-c", "from llmkube_plugin.cli import main; main()", "cache", "preload", "file:///x"]
+    environment = {**os.environ, local.VARIABLE: str(program)}
+    with subprocess.Popen(
+        [*line, "--dir", str(tmp_path)],
+        stdin=subprocess.PIPE,  # for the script to wait on
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert process.stderr.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert "Aborted!" in process.stderr.read()
+
+    assert tidied.exists()
 
 
 def _program(path: Path, script: str = "exit 0") -> Path:

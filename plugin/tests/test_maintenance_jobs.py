@@ -85,6 +85,15 @@ def test_the_name_of_a_job_leaves_room_for_its_suffix(cluster: FakeKubernetes, r
     assert name.endswith("-")
 
 
+def test_a_name_that_is_cut_stays_a_name(cluster: FakeKubernetes, run: Run) -> None:
+    items = releases.serving()
+    releases.of_kind(items, "CronJob")["metadata"]["name"] = "a" * 56 + ".maintenance"
+    cluster.add(*items)
+
+    # Neither part of a name with a dot in it may begin or end with a dash.
+    assert scan_job(cluster, run)["metadata"]["generateName"] == "a" * 56 + "-"
+
+
 def test_on_a_claim_of_one_node_the_job_goes_where_the_volume_is(cluster: FakeKubernetes, run: Run) -> None:
     items = releases.serving()
     deployment = releases.of_kind(items, "Deployment")
@@ -236,3 +245,16 @@ def test_a_watch_that_expires_is_taken_up_again(cluster: FakeKubernetes, run: Ru
     cluster.refuse("watch", "pods", 410, "too old", times=1)
 
     assert run("cache", "list", "--scan").exit_code == 0
+
+
+def test_interrupted_no_job_is_left(cluster: FakeKubernetes, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    cluster.add(*releases.serving("a"), *releases.serving("b"))
+    monkeypatch.setattr("llmkube_plugin.runs.JobRun.wait", interrupt)
+
+    assert run("cache", "list", "--scan").exit_code == 1
+
+    assert len(cluster.created("jobs")) == 2
+    assert len(cluster.all("jobs")) == 2  # the releases' own

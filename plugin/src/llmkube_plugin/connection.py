@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_KUBECONFIG = "~/.kube/config"
+POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def connect(connection: Connection) -> Cluster:
     configuration = client.Configuration()
     configuration.keep_alive = True
     namespace = _load(configuration, connection)
-    _apply_helm_overrides(configuration, os.environ)
+    apply_helm_overrides(configuration, os.environ)
     api = client.ApiClient(configuration)
     api.user_agent = f"helm-llmkube/{__version__}"
     return Cluster(api, connection.namespace or namespace or "default", _impersonation(os.environ))
@@ -121,10 +122,10 @@ def _load_without_kubeconfig(configuration: Any, connection: Connection, path: s
             f"there is no cluster to ask: {path} does not exist or holds no contexts",
             "Name the file with --kubeconfig or in KUBECONFIG, or work on a directory with --dir PATH.",
         ) from error
-    return Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace").read_text(encoding="utf-8")
+    return POD_NAMESPACE_FILE.read_text(encoding="utf-8")
 
 
-def _apply_helm_overrides(configuration: Any, environment: Mapping[str, str]) -> None:
+def apply_helm_overrides(configuration: Any, environment: Mapping[str, str]) -> None:
     """Apply the global flags that Helm takes out of the arguments and hands over as environment variables."""
     if environment.get("HELM_KUBEAPISERVER"):
         configuration.host = environment["HELM_KUBEAPISERVER"].rstrip("/")

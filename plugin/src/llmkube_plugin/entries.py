@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from llmkube_plugin.model import Cache
     from llmkube_plugin.scan import Snapshot
 
-_Identity = tuple[str, str, str]  # namespace, claim, key (or source, while the key is unknown)
+# What an entry is told apart by: namespace, claim, and key (the source while the key is unknown).
+Identity = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class _Evidence:
 
 def entries(snapshot: Snapshot, caches: Iterable[Cache], volumes: Iterable[Volume] = ()) -> list[Entry]:
     """Return the entries that workloads name, pods report or volumes hold, by namespace, claim and source."""
-    found: dict[_Identity, _Evidence] = {}
+    found: dict[Identity, _Evidence] = {}
     for item in (*snapshot.deployments, *snapshot.jobs):
         _take_workload(found, item)
     for pod in snapshot.pods:
@@ -70,31 +71,42 @@ def entries(snapshot: Snapshot, caches: Iterable[Cache], volumes: Iterable[Volum
     return sorted(made, key=lambda entry: (entry.namespace, entry.claim, entry.releases, entry.source, entry.key))
 
 
-def _take_workload(found: dict[_Identity, _Evidence], item: Object) -> None:
+def identity(item: Object) -> Identity:
+    """Return which entry a workload or pod of ours is about; all empty at the end when it is about none."""
+    key = pods.label(item, contract.LABEL_KEY) or _reported_key(item)
+    if key or pods.label(item, contract.LABEL_COMPONENT) != contract.COMPONENT_PRELOAD:
+        return (*pods.cache_place(item), key)
+    return (*pods.cache_place(item), pods.annotation(item, contract.ANNOTATION_SOURCE))
+
+
+def _reported_key(item: Object) -> str:
+    ends = pods.ended(item, contract.CONTAINER_FETCH)
+    return next((str(end.report["key"]) for end in ends if "key" in end.report), "")
+
+
+def _take_workload(found: dict[Identity, _Evidence], item: Object) -> None:
     """Note that a workload names an entry. One without a key tells nothing that its pods do not tell better."""
-    key = pods.label(item, contract.LABEL_KEY)
-    if key:
-        _note_names(found, item, key)
+    if pods.label(item, contract.LABEL_KEY):
+        _note_names(found, item)
 
 
-def _take_pod(found: dict[_Identity, _Evidence], pod: Object) -> None:
+def _take_pod(found: dict[Identity, _Evidence], pod: Object) -> None:
     """Note which entry a pod of ours names, and what it reported about it."""
-    ends = list(pods.ended(pod, contract.CONTAINER_FETCH))
-    reported = (str(end.report["key"]) for end in ends if "key" in end.report)
-    key = pods.label(pod, contract.LABEL_KEY) or next(reported, "")
-    if not key and pods.label(pod, contract.LABEL_COMPONENT) != contract.COMPONENT_PRELOAD:
-        return
-    evidence = _note_names(found, pod, key)
-    evidence.pods.append(pod)
-    evidence.sightings += [_fetch_sighting(end, pods.name(pod)) for end in ends]
+    if identity(pod)[2]:
+        evidence = _note_names(found, pod)
+        evidence.pods.append(pod)
+        ends = pods.ended(pod, contract.CONTAINER_FETCH)
+        evidence.sightings += [_fetch_sighting(end, pods.name(pod)) for end in ends]
 
 
-def _note_names(found: dict[_Identity, _Evidence], item: Object, key: str) -> _Evidence:
-    source = pods.annotation(item, contract.ANNOTATION_SOURCE)
-    evidence = found.setdefault((*pods.cache_place(item), key or source), _Evidence(key))
-    evidence.source = evidence.source or source
+def _note_names(found: dict[Identity, _Evidence], item: Object) -> _Evidence:
+    key = pods.label(item, contract.LABEL_KEY) or _reported_key(item)
+    evidence = found.setdefault(identity(item), _Evidence(key))
+    evidence.source = evidence.source or pods.annotation(item, contract.ANNOTATION_SOURCE)
     evidence.revision = evidence.revision or pods.annotation(item, contract.ANNOTATION_REVISION)
-    evidence.releases.add(pods.label(item, contract.LABEL_RELEASE))
+    # A Job of ours carries the label of the release whose volume it works on, which need not know the entry.
+    if pods.annotation(item, contract.ANNOTATION_MADE_BY) != contract.MADE_BY_PLUGIN:
+        evidence.releases.add(pods.label(item, contract.LABEL_RELEASE))
     return evidence
 
 
@@ -104,7 +116,7 @@ def _fetch_sighting(end: pods.Ended, pod: str) -> _Sighting:
     return _Sighting(end.finished, FAILED, failure=Failure(**end.error, time=end.finished, pod=pod))
 
 
-def _take_volume(found: dict[_Identity, _Evidence], volume: Volume) -> None:
+def _take_volume(found: dict[Identity, _Evidence], volume: Volume) -> None:
     """Note which entries a volume holds, and of those that were expected there, which it does not hold."""
     place = (volume.namespace, volume.claim)
     held: dict[str, list[dict[str, Any]]] = {}
@@ -145,7 +157,7 @@ def _directory(listed: dict[str, Any]) -> str:
     return str(listed["entry"]).rpartition("/")[2]
 
 
-def _entry(identity: _Identity, evidence: _Evidence, cache: Cache | None) -> Entry:
+def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entry:
     namespace, claim, _ = identity
     newest, fetch = evidence.newest, evidence.newest_fetch
     state, failure = _state(evidence), None

@@ -121,9 +121,7 @@ def _root_cause(error: BaseException) -> str:
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         return _root_cause(reason)
-    text = reason if isinstance(reason, str) else str(error)
-    # urllib3 starts with the representation of its connection object, which helps nobody.
-    return text.rpartition(">: ")[2] or type(error).__name__
+    return (reason if isinstance(reason, str) else str(error)) or type(error).__name__
 
 
 class DownloaderError(PluginError):

@@ -14,7 +14,7 @@ from llmkube_plugin.sources import Selection
 from llmkube_plugin.units import Duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     Command = Callable[..., None]
 
@@ -92,9 +92,8 @@ timeout_option = click.option(
 all_namespaces_option = click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 
 
-def refuse_with_directory(directory: Path | None, **given: object) -> None:
-    """Refuse options that only mean something on a cluster; `given` maps their names to their values."""
-    for name, value in given.items():
+def refuse_with_directory(directory: Path | None, given: Mapping[str, object]) -> None:
+    """Refuse what only means something on a cluster; `given` maps options as users write them to their values."""
+    for option, value in given.items():
         if directory is not None and value:
-            option = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{option} is for a cluster and means nothing together with --dir.")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llmkube_plugin import contract, local, scan, volumes
-from llmkube_plugin.entries import entries
-from llmkube_plugin.errors import PluginError
+from llmkube_plugin import contract, kube, local, pods, scan, volumes
+from llmkube_plugin.entries import entries, identity
+from llmkube_plugin.errors import NotFoundError, PluginError
 from llmkube_plugin.model import ABSENT
 from llmkube_plugin.scan import Snapshot
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from llmkube_plugin.entries import Identity
     from llmkube_plugin.kube import Cluster, Object
     from llmkube_plugin.model import Entry, Volume
     from llmkube_plugin.output import Output
@@ -47,7 +48,8 @@ class Claims:
 
     def look_again(self, plan: Iterable[Entry]) -> list[Entry]:
         """Return the same entries with the pods that use them now."""
-        now = {cache.claim: cache for cache in scan.caches(scan.read(self._cluster, self._cluster.namespace))}
+        self._snapshot = scan.read(self._cluster, self._cluster.namespace)
+        now = {cache.claim: cache for cache in scan.caches(self._snapshot)}
         return [replace(entry, users=now[entry.claim].users(entry.key)) for entry in plan if entry.claim in now]
 
     def remove(self, plan: list[Entry], *, force: bool) -> int:
@@ -58,7 +60,20 @@ class Claims:
             if mine:
                 with volumes.running(self._cluster, [cache], _removal(mine, force=force), self._output) as runs:
                     freed += sum(_freed(run.report(self._timeout)) for run in runs)
+                self._forget({(entry.namespace, entry.claim, entry.key) for entry in mine})
         return freed
+
+    def _forget(self, removed: set[Identity]) -> None:
+        """Delete the pods that have ended and whose reports would go on telling of entries that are gone."""
+        for pod in self._snapshot.pods:
+            if not pods.is_over(pod) or identity(pod) not in removed:
+                continue
+            try:
+                self._cluster.delete(kube.PODS, pods.namespace(pod), pods.name(pod))
+            except NotFoundError:
+                continue
+            except PluginError as error:
+                self._output.warn(f"`cache list` goes on showing an old report: {error.message}")
 
     def verify(self, keys: Sequence[str]) -> list[Object]:
         """Read entries whole, all without `keys`; return what the downloader says of each, with its cache."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmkube_plugin import pods, units
@@ -126,6 +127,21 @@ def cache_document(cache: Cache, volumes: Iterable[Volume] = ()) -> dict[str, An
         "maintenance": pods.name(cache.maintenance) if cache.maintenance else None,
         "volume": {"total": volume.total, "free": volume.free} if volume else None,
     }
+
+
+def directory_document(volume: Volume, found: Iterable[Entry]) -> dict[str, Any]:
+    """Return a local directory for a program."""
+    return {
+        "schema": SCHEMA,
+        "root": volume.claim,
+        "entries": [entry_document(replace(entry, claim="")) for entry in found],
+        "volume": {"total": volume.total, "free": volume.free},
+    }
+
+
+def space(volume: Volume) -> str:
+    """Return how much room there is on a volume."""
+    return f"{volume.claim}: {units.size(volume.free)} free of {units.size(volume.total)}"
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -76,7 +76,7 @@ def cache_clear(
     Reads the volumes, shows what would be removed and how many bytes that frees, refuses what pods use, asks, removes,
     and says what was freed. Choose entries by KEY, with --model or with --all.
     """
-    options.refuse_with_directory(directory, claim=claim)
+    options.refuse_with_directory(directory, {"--claim": claim})
     wanted = Wanted(keys, model, everything, force)
     if not (keys or model or everything):
         raise click.UsageError("Choose what to remove: KEY..., --model RELEASE|SOURCE, or --all.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -41,7 +40,7 @@ def cache_list(
     Sizes and states come from what the pods reported, with the age of the report. With --scan the volumes themselves
     are read: then entries that no release uses are known too, and the free space.
     """
-    options.refuse_with_directory(directory, all_namespaces=all_namespaces, scan=scanning, orphans=orphans)
+    options.refuse_with_directory(directory, {"-A": all_namespaces, "--scan": scanning, "--orphans": orphans})
     if orphans and not scanning:
         raise click.UsageError("--orphans needs --scan: only the volume knows entries that no release uses.")
     if directory is not None:
@@ -64,15 +63,9 @@ def _list_directory(directory: Path, output: Output) -> None:
     found = own_entries(volume)
     if output.for_people:
         output.rows(render.directory_columns(units.now()), found)
-        output.note(_space(volume) if found else f"No entries found in {directory}.")
+        output.note(render.space(volume) if found else f"No entries found in {directory}.")
         return
-    document = {
-        "schema": render.SCHEMA,
-        "root": volume.claim,
-        "entries": [render.entry_document(replace(entry, claim="")) for entry in found],
-        "volume": {"total": volume.total, "free": volume.free},
-    }
-    output.document(document, [entry.key for entry in found if entry.key])
+    output.document(render.directory_document(volume, found), [entry.key for entry in found if entry.key])
 
 
 def _show(found: list[Entry], caches: list[Cache], seen: list[Volume], output: Output, *, with_namespace: bool) -> None:
@@ -87,10 +80,7 @@ def _show(found: list[Entry], caches: list[Cache], seen: list[Volume], output: O
     output.rows(render.entry_columns(units.now(), with_namespace=with_namespace), found)
     for entry in found:
         if entry.failure:
-            output.note(f"\n{', '.join(entry.releases)}: {entry.failure.cause}\n{entry.failure.action}".rstrip())
+            whose = ", ".join(entry.releases) or entry.source
+            output.note(f"\n{whose}: {entry.failure.cause}\n{entry.failure.action}".rstrip())
     for volume in seen:
-        output.note(_space(volume))
-
-
-def _space(volume: Volume) -> str:
-    return f"{volume.claim}: {units.size(volume.free)} free of {units.size(volume.total)}"
+        output.note(render.space(volume))

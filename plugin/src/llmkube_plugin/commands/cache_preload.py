@@ -52,7 +52,7 @@ def cache_preload(
     by a Job that goes on when this command is interrupted.
     """
     if directory is not None:
-        options.refuse_with_directory(directory, cache=claim, dry_run=dry_run, no_wait=not wait)
+        options.refuse_with_directory(directory, {"--cache": claim, "--dry-run": dry_run, "--no-wait": not wait})
         _preload_directory(directory, target, selection, output)
         return
     cluster = connect(connection)

@@ -11,9 +11,12 @@ from llmkube_plugin import contract, options, pods, render, scan, units
 from llmkube_plugin.connection import Connection, connect
 from llmkube_plugin.entries import entries
 from llmkube_plugin.errors import PluginError
-from llmkube_plugin.model import FETCHING
+from llmkube_plugin.model import COMPLETE, FETCHING
+from llmkube_plugin.places import Directory, own_entries
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmkube_plugin.kube import Cluster, Object
     from llmkube_plugin.model import Cache, Entry
     from llmkube_plugin.output import Output
@@ -54,9 +57,16 @@ class Status:
 @click.argument("name", required=False, metavar="[RELEASE|CLAIM]")
 @options.cluster_options
 @options.all_namespaces_option
+@options.directory_option
 @options.output_options
-def cache_status(name: str | None, connection: Connection, all_namespaces: bool, output: Output) -> None:
+def cache_status(
+    name: str | None, connection: Connection, all_namespaces: bool, directory: Path | None, output: Output
+) -> None:
     """Show how each cache is: its claim, the pods that mount it, fetches under way, and the last failures."""
+    options.refuse_with_directory(directory, {"RELEASE|CLAIM": name, "-A": all_namespaces})
+    if directory is not None:
+        _show_directory(directory, output)
+        return
     cluster = connect(connection)
     snapshot = scan.read(cluster, None if all_namespaces else cluster.namespace)
     caches = scan.caches(snapshot)
@@ -70,6 +80,20 @@ def cache_status(name: str | None, connection: Connection, all_namespaces: bool,
     _show(chosen, output)
     if not chosen:
         output.note("No caches found. -A looks in all namespaces.")
+
+
+def _show_directory(directory: Path, output: Output) -> None:
+    volume = Directory(directory, output).volume()
+    found = own_entries(volume)
+    if not output.for_people:
+        output.document(render.directory_document(volume, found), [volume.claim])
+        return
+    output.text(render.space(volume))
+    output.text(f"  entries: {len(found)}, {units.size(sum(entry.bytes or 0 for entry in found))}")
+    for entry in found:
+        if entry.state != COMPLETE:
+            detail = f": {entry.problem}" if entry.problem else ""
+            output.text(f"  {entry.state}: {entry.key or entry.directory}, {units.size(entry.bytes)}{detail}")
 
 
 def _is_meant(cache: Cache, found: list[Entry], name: str | None) -> bool:

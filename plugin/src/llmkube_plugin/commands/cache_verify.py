@@ -46,7 +46,7 @@ def cache_verify(
     Without a KEY all entries are read, which takes as long as the volume needs for all its bytes. The exit code is 13
     when an entry is damaged.
     """
-    options.refuse_with_directory(directory, claim=claim)
+    options.refuse_with_directory(directory, {"--claim": claim})
     place = Directory(directory, output) if directory else Claims(connect(connection), claim, timeout, output)
     found = place.verify(keys)
     damaged = [entry for entry in found if entry["problems"]]
