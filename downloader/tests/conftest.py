@@ -65,7 +65,7 @@ def start() -> Iterator[Start]:
         command = [sys.executable, "-m", "llmkube_downloader", *map(str, arguments)]
         process = subprocess.Popen(
             command,
-            env={**os.environ, "PYTHONPATH": str(SOURCES)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), os.environ.get("PYTHONPATH", "")])},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -226,6 +226,5 @@ def test_a_removed_entry_can_be_fetched_again(run: Run, root: Path, key: str, tm
 
 
 def test_a_name_on_the_volume_can_not_steer_the_terminal(run: Run, root: Path) -> None:
-    (root / "\x1b[2Jowned").mkdir(parents=True)
-    (root / "\x1b[2Jowned" / "file").write_bytes(b"x")
-    assert "\x1b" not in run("list", "--root", root).out
+    (root / "\x1b[2J\x9b2J\x07owned").mkdir(parents=True)
+    assert run("list", "--root", root).out.replace("\n", "").isprintable()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from llmkube_downloader.text import printable
 from llmkube_downloader.units import human_duration, human_size
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Meter:
     def say(self, message: str) -> None:
         """Write a message on a line of its own."""
         self._erase_bar()
-        self._stream.write(message + "\n")
+        self._stream.write(printable(message) + "\n")
         self._stream.flush()
 
     def end(self) -> None:
