@@ -65,6 +65,8 @@ class FakeKubernetes:
         self.answers: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         self.plays: Callable[[Object], Script] = lambda _: Script([])
         self.pages = 0
+        self.gone = False
+        self._vanishes = ("", "")
         self._numbers = itertools.count(1)
         self._news: dict[str, list[Object | str | None]] = {}
         self._lock = threading.RLock()
@@ -86,6 +88,15 @@ class FakeKubernetes:
     def refuse(self, verb: str, plural: str, status: int, message: str, times: int = 1000) -> None:
         """Answer requests of a verb and kind with an error."""
         self.answers[verb, plural] += [(status, message)] * times
+
+    def vanish(self, verb: str, plural: str) -> None:
+        """From the next request of a verb and kind on answer nothing at all."""
+        self._vanishes = (verb, plural)
+
+    def is_gone(self, verb: str, plural: str) -> bool:
+        if self._vanishes == (verb, plural):
+            self.gone = True
+        return self.gone
 
     def all(self, plural: str) -> list[Object]:
         return [item for (kind, _, _), item in self.objects.items() if kind == plural]
@@ -238,6 +249,9 @@ class _Handler(BaseHTTPRequestHandler):
         return plural, namespace, name, sub
 
     def _refused(self, verb: str, plural: str) -> bool:
+        if self.fake.is_gone(verb, plural):
+            self.close_connection = True
+            return True
         waiting = self.fake.answers[verb, plural]
         if waiting:
             self._error(*waiting.pop(0))

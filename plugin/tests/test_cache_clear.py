@@ -98,7 +98,7 @@ def test_without_the_right_to_delete_pods_the_old_report_is_mentioned(web: FakeK
     result = run("cache", "clear", releases.TINY_KEY, "--yes")
 
     assert result.exit_code == 0
-    assert "`cache list` goes on showing an old report: you may not delete pods/web-preload" in result.stderr
+    assert "`cache list` goes on showing an old report: you may not delete pods 'web-preload'" in result.stderr
 
 
 def test_only_the_named_claim_is_touched(web: FakeKubernetes, run: Run) -> None:
@@ -185,6 +185,20 @@ def test_a_pod_that_starts_while_we_asked_stops_the_removal(web: FakeKubernetes,
 
     assert result.exit_code == 1
     assert "is used by late" in result.stderr
+    assert removals(web) == []
+
+
+def test_a_volume_that_can_not_be_read_stops_everything(web: FakeKubernetes, run: Run) -> None:
+    web.add(*releases.serving("chat"))
+    play = web.plays
+    broken = releases.maintenance_says({"schema": 1, "error": {"code": 15, "name": "volume", "cause": "gone"}})
+    broken.states = [releases.job_pod(releases.ended(15), "Failed", "maintenance")]
+    claim = "llmkube.dev/claim"
+    web.plays = lambda job: broken if job["metadata"]["annotations"][claim] == "chat-model-cache" else play(job)
+
+    result = run("cache", "clear", "--all", "--yes")
+
+    assert result.exit_code == 15
     assert removals(web) == []
 
 

@@ -235,6 +235,16 @@ class TestScan:
 
         assert (entry["state"], entry["bytes"]) == ("absent", None)
 
+    def test_a_scan_counts_for_more_than_a_report_from_a_node_with_a_fast_clock(
+        self, cluster: FakeKubernetes, run: Run
+    ) -> None:
+        items = releases.serving()
+        tomorrow = releases.served(at="2999-01-01T00:00:00Z")
+        cluster.add(*items, releases.pod_of(releases.of_kind(items, "Deployment"), "web-1", tomorrow))
+        cluster.plays = lambda _: releases.volume(releases.on_volume(releases.TINY_KEY))
+
+        assert listed(run, "--scan")[releases.TINY_KEY]["bytes"] == 5000
+
     def test_a_failed_fetch_says_more_than_that_the_entry_is_absent(self, cluster: FakeKubernetes, run: Run) -> None:
         items = releases.serving()
         status = releases.job_pod(releases.ended(11, releases.failed(11, "auth", "c", "a")), "Failed")

@@ -231,6 +231,13 @@ class TestOfASource:
         assert "canary" not in result.output
         assert cluster.created("jobs") == []
 
+    @pytest.mark.parametrize("scheme", ["http", "s3"])
+    def test_so_they_are_in_a_source_of_any_scheme(self, cluster: FakeKubernetes, run: Run, scheme: str) -> None:
+        cluster.add(*releases.serving())
+
+        assert "canary" not in run("cache", "preload", f"{scheme}://me:canary@host/x.gguf").output
+        assert cluster.created("jobs") == []
+
     def test_a_signature_is_left_out_of_what_is_shown(self, cluster: FakeKubernetes, run: Run) -> None:
         cluster.add(*releases.serving())
         cluster.plays = lambda _: succeeds()
@@ -302,6 +309,17 @@ def test_a_pod_that_can_not_start_leaves_the_job_for_later(web: FakeKubernetes, 
     assert result.exit_code == 1
     assert "it can not be scheduled: no node" in result.stderr
     assert len(web.all("jobs")) == 2
+
+
+def test_cut_off_from_the_api_server_it_says_that_the_download_goes_on(web: FakeKubernetes, run: Run) -> None:
+    web.plays = lambda _: succeeds()
+    web.vanish("watch", "pods")
+
+    result = run("cache", "preload", "web")
+
+    assert result.exit_code == 1
+    assert "the download goes on without this command" in result.stderr
+    assert "can not be reached" in result.stderr
 
 
 def test_interrupted_it_leaves_the_download_to_the_job(

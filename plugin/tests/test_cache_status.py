@@ -63,7 +63,7 @@ def test_without_the_right_to_read_logs_the_rest_is_shown(cluster: FakeKubernete
     result = run("cache", "status")
 
     assert result.exit_code == 0
-    assert "its log can not be read: you may not get pods/p/log in namespace default" in result.stdout
+    assert "its log can not be read: you may not get pods/log 'p' in namespace default" in result.stdout
 
 
 def test_the_last_failure_comes_with_cause_and_action(cluster: FakeKubernetes, run: Run) -> None:

@@ -177,6 +177,14 @@ def test_a_forbidden_job_says_what_is_missing(cluster: FakeKubernetes, run: Run)
     assert "you may not create jobs in namespace default" in run("cache", "list", "--scan").stderr
 
 
+def test_a_right_for_all_namespaces_takes_a_cluster_role(cluster: FakeKubernetes, run: Run) -> None:
+    cluster.refuse("list", "pods", 403, "because")
+
+    told = run("cache", "list", "-A").stderr
+
+    assert "you may not list pods in all namespaces: because\nAsk for a ClusterRole" in told
+
+
 def test_a_token_is_never_printed(cluster: FakeKubernetes, run: Run) -> None:
     cluster.refuse("list", "pods", 500, "x")
 

@@ -139,6 +139,16 @@ def test_a_failed_download_has_the_downloaders_exit_code(here: RunHere, tmp_path
     assert "failed (not-found)" in result.stderr
 
 
+def test_what_the_downloader_has_told_is_not_told_again(
+    here: RunHere, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = here("preload", (tmp_path / "nothing.bin").as_uri())
+
+    assert result.exit_code == 12
+    assert result.output == ""
+    assert "nothing.bin can not be read" in capfd.readouterr().err
+
+
 def test_a_mistyped_directory_is_not_taken_for_an_empty_cache(here: RunHere, tmp_path: Path) -> None:
     result = here("list", root=tmp_path / "modles")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -149,6 +150,21 @@ def test_a_pod_that_does_not_start_in_time_is_an_error_with_the_reason(cluster: 
     assert len(cluster.all("jobs")) == 1  # only the release's own
 
 
+def test_the_time_to_start_counts_from_when_the_job_was_made(
+    cluster: FakeKubernetes, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs on several volumes start together, so waiting for the first one is time for the others too."""
+    cluster.add(*releases.serving())
+    done = releases.volume()
+    cluster.plays = lambda _: Script([UNSCHEDULABLE, *done.states], done.log)
+    readings = iter([0.0])  # the Job is made; all else happens much later
+    monkeypatch.setattr("llmkube_plugin.runs.time", SimpleNamespace(monotonic=lambda: next(readings, 1000.0)))
+
+    result = run("cache", "list", "--scan", "--timeout", "5m")
+
+    assert "did not start within 300s" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("waiting", "told"),
     [
@@ -207,6 +223,7 @@ def test_a_job_that_fails_without_a_pod_tells_its_own_reason(cluster: FakeKubern
 
 def test_a_pod_that_was_evicted_tells_so(cluster: FakeKubernetes, run: Run) -> None:
     cluster.add(*releases.serving())
+    cluster.refuse("get", "log", 400, "the container was never started")
     cluster.plays = lambda _: Script([{"phase": "Failed", "reason": "Evicted", "message": "node had no memory"}])
 
     result = run("cache", "list", "--scan")
@@ -236,6 +253,32 @@ def test_a_log_without_a_report_is_not_taken_for_an_empty_volume(cluster: FakeKu
 
     assert result.exit_code == 1
     assert "left no report in its log" in result.stderr
+
+
+def test_one_volume_that_can_not_be_read_does_not_hide_the_others(cluster: FakeKubernetes, run: Run) -> None:
+    cluster.add(*releases.serving("a"), *releases.serving("b"))
+    stuck = Script([UNSCHEDULABLE])
+    found = releases.volume(releases.on_volume(releases.TINY_KEY, bytes=5 << 20))
+    claim = "llmkube.dev/claim"
+    cluster.plays = lambda job: stuck if job["metadata"]["annotations"][claim] == "a-model-cache" else found
+
+    result = run("cache", "list", "--scan", "--timeout", "0s")
+
+    assert result.exit_code == 1
+    assert "5.0Mi" in result.stdout
+    assert "it can not be scheduled" in result.stderr
+
+
+def test_without_the_log_of_a_pod_that_ended_well_there_is_no_answer(cluster: FakeKubernetes, run: Run) -> None:
+    cluster.add(*releases.serving())
+    cluster.plays = lambda _: releases.volume()
+    cluster.refuse("get", "log", 403, "no")
+
+    result = run("cache", "list", "--scan")
+
+    assert result.exit_code == 1
+    assert "you may not get pods/log" in result.stderr
+    assert "Ask for a Role with the verb 'get' on pods/log" in result.stderr
 
 
 def test_a_watch_that_expires_is_taken_up_again(cluster: FakeKubernetes, run: Run) -> None:

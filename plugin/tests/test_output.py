@@ -7,6 +7,7 @@ import click
 import pytest
 
 from llmkube_plugin import cli
+from llmkube_plugin.errors import PluginError
 from llmkube_plugin.output import Column, Output
 
 COLUMNS: list[Column[str]] = [Column("STATE", lambda row: row), Column("NEXT", lambda _: "x")]
@@ -32,6 +33,26 @@ def test_states_have_colours_that_do_not_disturb_the_columns(monkeypatch: pytest
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_colours_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
     assert "\x1b" not in printed(monkeypatch, **environment)
+
+
+def test_what_others_wrote_can_not_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    evil = "a\x1b[2Jb\rc\nd"
+    output = Output()
+
+    output.rows(COLUMNS, [evil])
+    assert capsys.readouterr().out.splitlines()[1] == "a?[2Jb?c d  x"
+    output.text(evil)
+    output.note(evil)
+    output.warn(evil)
+    PluginError(evil, evil).show()
+
+    printed = "".join(capsys.readouterr())
+    assert "\x1b" not in printed
+    assert "\r" not in printed
+    assert "a?[2Jb?c\nd" in printed
 
 
 def test_help_needs_no_heavy_library() -> None:

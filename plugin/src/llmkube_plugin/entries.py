@@ -47,8 +47,8 @@ class _Evidence:
 
     @property
     def newest(self) -> _Sighting:
-        """The newest sighting of any kind."""
-        return max(self.sightings, key=_age, default=_Sighting(None, PENDING))
+        """The newest sighting of any kind; a scan has just been made, whatever the clocks of the nodes say."""
+        return max(self.sightings, key=lambda each: (each.scanned, _age(each)), default=_Sighting(None, PENDING))
 
     @property
     def newest_fetch(self) -> _Sighting | None:

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from llmkube_plugin.contract import exit_name
+from llmkube_plugin.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ class PluginError(click.ClickException):
 
     def format_message(self) -> str:
         """Return the message, and the action on a line of its own."""
-        return f"{self.message}\n{self.action}" if self.action else self.message
+        return printable(f"{self.message}\n{self.action}" if self.action else self.message)
 
 
 class ForbiddenError(PluginError):
@@ -47,17 +48,28 @@ class UnreachableError(PluginError):
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked of which API server, for the text of an error. `target` is `pods`, `pods/web-0`, ..."""
+    """What was asked of which API server, for the text of an error. `resource` is as in a Role: `pods`, `pods/log`."""
 
     server: str
     verb: str
-    target: str
+    resource: str
     namespace: str | None
+    name: str = ""
+
+    @property
+    def target(self) -> str:
+        """What was asked for, in words."""
+        return f"{self.resource} {self.name!r}" if self.name else self.resource
 
     @property
     def where(self) -> str:
         """The namespace in words."""
         return f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
+
+    @property
+    def role(self) -> str:
+        """The kind of object that would allow it."""
+        return "Role" if self.namespace else "ClusterRole"
 
 
 # HTTP status -> class, what happened, what to do. `{request}` is a Request, `{detail}` what the server says.
@@ -70,7 +82,7 @@ _ANSWERS: dict[int, tuple[type[PluginError], str, str]] = {
     403: (
         ForbiddenError,
         "you may not {request.verb} {request.target} {request.where}: {detail}",
-        "Ask for a Role with the verb {request.verb!r} on {request.target}, or choose another namespace with -n.",
+        "Ask for a {request.role} with the verb {request.verb!r} on {request.resource}, or choose a namespace with -n.",
     ),
     404: (
         NotFoundError,

@@ -91,7 +91,7 @@ class Cluster:
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
         """Return one object; NotFoundError when it does not exist."""
-        request = Request(self.server, "get", f"{kind.plural}/{name}", namespace)
+        request = Request(self.server, "get", kind.plural, namespace, name)
         return self._json(request, "GET", kind.path(namespace, name))
 
     def create(self, kind: Kind, namespace: str, manifest: Object) -> Object:
@@ -101,7 +101,7 @@ class Cluster:
 
     def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object and, in the background, what it owns."""
-        request = Request(self.server, "delete", f"{kind.plural}/{name}", namespace)
+        request = Request(self.server, "delete", kind.plural, namespace, name)
         self._json(request, "DELETE", kind.path(namespace, name), body={"propagationPolicy": "Background"})
 
     def watch(self, kind: Kind, namespace: str, labels: str = "", fields: str = "") -> Iterator[Change]:
@@ -136,13 +136,13 @@ class Cluster:
 
     def log(self, namespace: str, pod: str, container: str, tail: int | None = None) -> str:
         """Return what a container has written, both streams; `tail` limits it to the last lines."""
-        request = Request(self.server, "get", f"pods/{pod}/log", namespace)
+        request = Request(self.server, "get", "pods/log", namespace, pod)
         query = _query(container=container, tailLines=tail)
         return self._read(request, "GET", PODS.path(namespace, pod) + "/log", query).decode(errors="replace")
 
     def follow_log(self, namespace: str, pod: str, container: str, tail: int | None = None) -> Iterator[str]:
         """Yield the lines a container writes, until it ends or the connection does."""
-        request = Request(self.server, "get", f"pods/{pod}/log", namespace)
+        request = Request(self.server, "get", "pods/log", namespace, pod)
         query = _query(container=container, tailLines=tail, follow="true")
         return self._lines(request, PODS.path(namespace, pod) + "/log", query, None)
 

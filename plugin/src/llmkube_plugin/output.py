@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import click
 
 from llmkube_plugin.errors import PluginError
+from llmkube_plugin.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,7 +46,7 @@ class Output:
     def rows(self, columns: Sequence[Column[Row]], rows: Sequence[Row]) -> None:
         """Print a table, or nothing when there are no rows."""
         shown = [column for column in columns if self.form == "wide" or not column.wide]
-        cells = [[column.cell(row) for column in shown] for row in rows]
+        cells = [[printable(column.cell(row)).replace("\n", " ") for column in shown] for row in rows]
         if cells:
             click.echo(_table([column.title for column in shown], cells))
 
@@ -63,16 +64,16 @@ class Output:
 
     def text(self, text: str) -> None:
         """Print a result that is text for people."""
-        click.echo(text)
+        click.echo(printable(text))
 
     def note(self, text: str) -> None:
         """Say something beside the result."""
         if not self.quiet:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)
 
     def warn(self, text: str) -> None:
         """Say something that must not be missed, `--quiet` or not."""
-        click.echo(f"Warning: {text}", err=True)
+        click.echo(printable(f"Warning: {text}"), err=True)
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something is lost; `yes` answers. Without a terminal to ask on, refuse."""

@@ -42,7 +42,9 @@ class Claims:
 
     def read(self) -> list[Entry]:
         """Return what is on the volumes."""
-        seen = volumes.read(self._cluster, self._caches, self._output, self._timeout)
+        seen, failures = volumes.read(self._cluster, self._caches, self._output, self._timeout)
+        if failures:
+            raise failures[0]
         found = entries(self._snapshot, self._caches, seen)
         return [entry for entry in found if entry.scanned and entry.state != ABSENT]
 

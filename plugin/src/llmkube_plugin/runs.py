@@ -35,6 +35,7 @@ class JobRun:
         self._uid = created["metadata"]["uid"]
         self._retries = created["spec"]["backoffLimit"] > 0
         self._reason = ""
+        self._created = time.monotonic()
 
     def delete(self) -> None:
         """Delete the Job and its pods; that it is gone already is fine."""
@@ -44,10 +45,10 @@ class JobRun:
     def wait(self, container: str, start_seconds: float, listener: Listener) -> tuple[Object, pods.Ended]:
         """Return the pod that decided the Job, and how its container ended.
 
-        Raises PluginError when no container has started after `start_seconds`, or when the Job failed without a pod
-        that could tell why. How long a container runs is not limited.
+        Raises PluginError when no container has started `start_seconds` after the Job was made, or when the Job failed
+        without a pod that could tell why. How long a container runs is not limited.
         """
-        deadline = time.monotonic() + start_seconds
+        deadline = self._created + start_seconds
         last: tuple[Object, pods.Ended] | None = None
         pod: Object | None = None
         for change in self._cluster.watch(kube.PODS, self.namespace, labels=f"job-name={self.name}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,12 @@ from llmkube_plugin import contract, kube, pods, units
 from llmkube_plugin.model import Cache
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from llmkube_plugin.kube import Cluster, Object
+
+
+Place = tuple[str, str]  # namespace and claim
 
 
 @dataclass(frozen=True)
@@ -47,21 +53,31 @@ def read(cluster: Cluster, namespace: str | None) -> Snapshot:
 def caches(snapshot: Snapshot) -> list[Cache]:
     """Return the caches, by namespace and claim: the claims that charts made, and those that releases name."""
     claims = {(pods.namespace(item), pods.name(item)): item for item in snapshot.claims}
-    places = {place for place, item in claims.items() if pods.label(item, contract.LABEL_RELEASE)}
-    places |= {pods.cache_place(item) for item in snapshot.workloads}
-    return [_cache(snapshot, place, claims.get(place)) for place in sorted(places) if place[1]]
+    workloads: dict[Place, list[Object]] = defaultdict(list)
+    for item in snapshot.workloads:
+        workloads[pods.cache_place(item)].append(item)
+    mounted_by = _mounts(snapshot.pods)
+    places = {place for place, item in claims.items() if pods.label(item, contract.LABEL_RELEASE)} | workloads.keys()
+    return [
+        _cache(place, claims.get(place), workloads[place], mounted_by[place]) for place in sorted(places) if place[1]
+    ]
 
 
-def _cache(snapshot: Snapshot, place: tuple[str, str], claim: Object | None) -> Cache:
-    namespace, name = place
-    workloads = [item for item in snapshot.workloads if pods.cache_place(item) == place]
-    mounted_by = [pod for pod in snapshot.pods if pods.namespace(pod) == namespace and name in pods.claims(pod)]
+def _mounts(all_pods: Iterable[Object]) -> dict[Place, list[Object]]:
+    """Return the live pods that mount each claim."""
+    found: dict[Place, list[Object]] = defaultdict(list)
+    for pod in all_pods:
+        for claim in () if pods.is_over(pod) else pods.claims(pod):
+            found[pods.namespace(pod), claim].append(pod)
+    return found
+
+
+def _cache(place: Place, claim: Object | None, workloads: list[Object], mounted_by: list[Object]) -> Cache:
     return Cache(
-        namespace,
-        name,
+        *place,
         mode=next(filter(None, (pods.annotation(item, contract.ANNOTATION_MODE) for item in workloads)), ""),
-        mounted_by=tuple(pod for pod in mounted_by if not pods.is_over(pod)),
-        maintenance=min((item for item in snapshot.cronjobs if item in workloads), key=pods.name, default=None),
+        mounted_by=tuple(mounted_by),
+        maintenance=min((item for item in workloads if item["kind"] == "CronJob"), key=pods.name, default=None),
         **(_claim_facts(claim) if claim else {}),
     )
 

@@ -45,7 +45,7 @@ def public_source(source: str) -> str:
         raise PluginError(
             f"{source!r} is no source: {error}", "Write it like hf://org/repo or https://host/file.gguf."
         ) from error
-    if "@" in parts.netloc and parts.scheme in ("http", "https"):
+    if "@" in parts.netloc:
         raise PluginError(
             f"the source {parts.scheme}://...@{parts.netloc.rpartition('@')[2]}{parts.path} holds credentials",
             "Put them into a Secret, name it in the release's model.existingSecret, and preload the release.",

@@ -42,9 +42,7 @@ class MaintenanceRun:
     def report(self, start_seconds: float, *, accept: Iterable[int] = (0,)) -> Object:
         """Wait for the end and return the downloader's report; raise PluginError for an exit code not accepted."""
         pod, end = self._run.wait(contract.CONTAINER_MAINTENANCE, start_seconds, self)
-        # The log has all of the report; the status of the pod only what fits into 4 KiB.
-        log = self._cluster.log(self._run.namespace, pods.name(pod), contract.CONTAINER_MAINTENANCE)
-        report = pods.parse_report(log)
+        report = self._read_log(pod, must=end.exit_code in accept)
         if end.exit_code not in accept or "error" in report:
             raise downloader_failure(report.get("error") or end.error, end.exit_code, self._doing)
         if not report:
@@ -53,6 +51,19 @@ class MaintenanceRun:
                 "Check that downloader.image is the image of the plugin's version.",
             )
         return report
+
+    def _read_log(self, pod: Object, *, must: bool) -> Object:
+        """Return the report in the log, which has all of it; the status of the pod has only what fits into 4 KiB.
+
+        A pod that failed may have no log. That must not hide why it failed, so only `must` raises PluginError.
+        """
+        try:
+            log = self._cluster.log(self._run.namespace, pods.name(pod), contract.CONTAINER_MAINTENANCE)
+        except PluginError:
+            if must:
+                raise
+            return {}
+        return pods.parse_report(log)
 
 
 @contextlib.contextmanager
@@ -79,10 +90,21 @@ def readable(caches: Iterable[Cache], output: Output) -> list[Cache]:
     return found
 
 
-def read(cluster: Cluster, caches: Iterable[Cache], output: Output, start_seconds: float) -> list[Volume]:
-    """Return what is on the volumes of caches."""
+def read(
+    cluster: Cluster, caches: Iterable[Cache], output: Output, start_seconds: float
+) -> tuple[list[Volume], list[PluginError]]:
+    """Return what is on the volumes of caches, and why others could not be read."""
     with running(cluster, caches, ["list"], output) as runs:
-        return [listing(run.cache.namespace, run.cache.claim, run.report(start_seconds)) for run in runs]
+        answers = [_listing_or_failure(run, start_seconds) for run in runs]
+    seen = [answer for answer in answers if isinstance(answer, Volume)]
+    return seen, [answer for answer in answers if isinstance(answer, PluginError)]
+
+
+def _listing_or_failure(run: MaintenanceRun, start_seconds: float) -> Volume | PluginError:
+    try:
+        return listing(run.cache.namespace, run.cache.claim, run.report(start_seconds))
+    except PluginError as error:
+        return error
 
 
 def listing(namespace: str, claim: str, report: Object) -> Volume:

@@ -14,6 +14,8 @@ from llmkube_plugin.places import Directory, own_entries
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmkube_plugin.errors import PluginError
+    from llmkube_plugin.kube import Cluster
     from llmkube_plugin.model import Cache, Entry, Volume
     from llmkube_plugin.output import Output
 
@@ -50,12 +52,22 @@ def cache_list(
     namespace = None if all_namespaces else cluster.namespace
     snapshot = scan.read(cluster, namespace)
     caches = scan.caches(snapshot)
-    seen = volumes.read(cluster, volumes.readable(caches, output), output, timeout) if scanning else []
+    seen, failures = _scan(cluster, caches, timeout, output) if scanning else ([], [])
     found = [entry for entry in entries(snapshot, caches, seen) if entry.orphan or not orphans]
     _show(found, caches, seen, output, with_namespace=all_namespaces)
     if not found:
         place = f"namespace {namespace}" if namespace else "any namespace"
         output.note(f"No {'orphaned ' if orphans else ''}entries found in {place}. -A looks in all namespaces.")
+    for failure in failures[1:]:
+        output.warn(failure.format_message())
+    if failures:
+        raise failures[0]
+
+
+def _scan(
+    cluster: Cluster, caches: list[Cache], timeout: float, output: Output
+) -> tuple[list[Volume], list[PluginError]]:
+    return volumes.read(cluster, volumes.readable(caches, output), output, timeout)
 
 
 def _list_directory(directory: Path, output: Output) -> None:

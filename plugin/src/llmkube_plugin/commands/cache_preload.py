@@ -10,7 +10,7 @@ import click
 
 from llmkube_plugin import contract, jobs, local, options, pods, render, scan, units
 from llmkube_plugin.connection import Connection, connect
-from llmkube_plugin.errors import PluginError, downloader_failure
+from llmkube_plugin.errors import PluginError, UnreachableError, downloader_failure
 from llmkube_plugin.runs import JobRun
 from llmkube_plugin.sources import Selection, is_source, public_source
 
@@ -197,20 +197,24 @@ class _Preload:
 
 def _finish(runs: list[_Preload], start_seconds: float, output: Output) -> list[PluginError]:
     """Wait for all Jobs and note their reports; return what went wrong."""
-    failures = []
-    for run in runs:
-        try:
-            _, end = run.job.wait(contract.CONTAINER_FETCH, start_seconds, run)
-        except KeyboardInterrupt:
-            output.warn(f"the download goes on without this command; see `helm llmkube cache status {run.claim}`")
-            raise
-        except PluginError as error:
-            failures.append(error)
-            continue
-        run.report = end.report
-        if end.exit_code != 0:
-            failures.append(downloader_failure(end.error, end.exit_code, f"downloading {run.source} into {run.claim}"))
-    return failures
+    failures = (_finish_one(run, start_seconds, output) for run in runs)
+    return [failure for failure in failures if failure]
+
+
+def _finish_one(run: _Preload, start_seconds: float, output: Output) -> PluginError | None:
+    try:
+        _, end = run.job.wait(contract.CONTAINER_FETCH, start_seconds, run)
+    except (KeyboardInterrupt, UnreachableError) as error:
+        output.warn(f"the download goes on without this command; see `helm llmkube cache status {run.claim}`")
+        if isinstance(error, UnreachableError):
+            return error
+        raise
+    except PluginError as error:
+        return error
+    run.report = end.report
+    if end.exit_code == 0:
+        return None
+    return downloader_failure(end.error, end.exit_code, f"downloading {run.source} into {run.claim}")
 
 
 def _show(runs: list[_Preload], output: Output) -> None:
