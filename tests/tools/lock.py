@@ -18,7 +18,7 @@ _IMAGE = (
 LOCKS: dict[str, tuple[str, list[str]]] = {
     "requirements/dev.txt": (_ANYWHERE, ["requirements/dev.in", "downloader/pyproject.toml", "plugin/pyproject.toml"]),
     "downloader/requirements.txt": (_ANYWHERE, ["downloader/pyproject.toml"]),
-    "plugin/requirements.txt": (_ANYWHERE, ["plugin/pyproject.toml"]),
+    "plugin/requirements.txt": (_ANYWHERE, ["plugin/pyproject.toml", "downloader/pyproject.toml"]),
     "tests/images/model-server/requirements.txt": (_IMAGE, ["tests/images/model-server/requirements.in"]),
     "tests/images/mlx-server/requirements.txt": (_IMAGE, ["tests/images/mlx-server/requirements.in"]),
 }
