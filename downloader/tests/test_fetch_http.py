@@ -112,6 +112,12 @@ def test_an_announced_hash_survives_the_redirect_to_another_server(run: Run, roo
     assert_nothing_is_left(root)
 
 
+@pytest.mark.parametrize("size", ["", "many", "-1", "9" * 5000, "²"])
+def test_an_absurd_size_is_no_size(run: Run, root: Path, origin: Origin, size: str) -> None:
+    headers = {"X-Linked-Etag": f'"{sha256(MODEL)}"', "X-Linked-Size": size}
+    assert run("fetch", origin.serve("/tiny.gguf", Reply(MODEL, headers=headers)), "--root", root).code == 0
+
+
 def test_an_address_that_says_all_is_not_followed_for_more(run: Run, root: Path, origin: Origin) -> None:
     url = origin.redirect("/tiny.gguf", origin.serve("/cdn", MODEL), headers=announcing(MODEL))
     report = run("fetch", url, "--root", root, "-o", "json").json
@@ -156,9 +162,12 @@ def test_a_hit_with_another_hash_than_expected_is_an_error(run: Run, root: Path,
 
 
 def test_a_hash_for_a_file_that_is_not_selected_is_a_usage_error(run: Run, root: Path, origin: Origin) -> None:
-    done = run("fetch", origin.serve("/tiny.gguf", MODEL), "--root", root, "--sha256", f"other.gguf={'0' * 64}")
-    assert done.code == 10
-    assert "other.gguf" in done.err
+    url = origin.serve("/tiny.gguf", MODEL)
+    for _ in ("missing", "hit"):
+        done = run("fetch", url, "--root", root, "--sha256", f"other.gguf={'0' * 64}")
+        assert done.code == 10
+        assert "other.gguf" in done.err
+        run("fetch", url, "--root", root)
 
 
 @pytest.mark.parametrize("cut_at", [0, 1, 300_000, len(MODEL) - 1])
@@ -266,10 +275,11 @@ def test_a_server_that_is_not_there_is_unavailable(run: Run, root: Path, origin:
     assert run("fetch", url, "--root", root).code == 16
 
 
-def test_a_name_that_can_not_be_resolved_is_unavailable(run: Run, root: Path) -> None:
-    done = run("fetch", "https://does-not-exist.invalid/tiny.gguf", "--root", root)
+@pytest.mark.parametrize("host", ["does-not-exist.invalid", "x" * 70 + ".example", "a..example"])
+def test_a_name_that_can_not_be_resolved_is_unavailable(run: Run, root: Path, host: str) -> None:
+    done = run("fetch", f"https://{host}/tiny.gguf", "--root", root)
     assert done.code == 16
-    assert "does-not-exist.invalid" in done.err
+    assert host in done.err
 
 
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"

@@ -283,6 +283,24 @@ def test_the_library_too_may_not_follow_the_hub_to_plain_http(
     assert origin.asked == []
 
 
+def test_the_library_too_may_not_follow_a_public_hub_to_a_private_address(
+    run: Run, root: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", origin.url(""))
+    monkeypatch.setattr("llmkube_downloader.transfer.connection.is_public", lambda ip: ip == "127.0.0.1")
+    origin.redirect("/api/models/acme/tiny?blobs=true", "http://127.0.0.2:1/api")
+    done = run("fetch", "hf://acme/tiny", "--root", root, "--allow-http", "*")
+    assert done.code == 21
+    assert "not on the public internet" in done.err
+
+
+def test_a_hub_that_does_not_speak_tls_is_no_https_hub(
+    run: Run, root: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", origin.url("").replace("http:", "https:"))
+    assert run("fetch", "hf://acme/tiny", "--root", root).code == 18
+
+
 @pytest.mark.parametrize(
     "name",
     ["../evil.gguf", "/etc/evil.gguf", "a/../../evil.gguf", "a\\..\\evil.gguf", "a//b.gguf", "e\x00vil", "e\nvil"],

@@ -175,6 +175,16 @@ def test_a_proxy_of_a_kind_we_do_not_speak_is_named(
     assert "SECRET" not in done.err
 
 
+@pytest.mark.parametrize("address", ["http://h.example:port", "http://", "http://[::1"])
+def test_a_proxy_without_a_usable_address_is_said_so(
+    run: Run, root: Path, secure_origin: Origin, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", address)
+    done = run("fetch", secure_origin.serve("/tiny.gguf", MODEL), "--root", root)
+    assert done.code == 18
+    assert "HTTPS_PROXY" in done.err
+
+
 @pytest.mark.usefixtures("public_loopback")
 def test_behind_a_proxy_a_redirect_to_a_private_name_is_refused(
     run: Run, root: Path, secure_origin: Origin, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
@@ -236,7 +246,8 @@ def test_an_address_is_shown_without_its_query() -> None:
 def test_retry_after_is_a_number_or_a_date() -> None:
     assert seconds_to_wait("7") == 7
     assert seconds_to_wait("Thu, 01 Jan 1970 00:00:00 GMT") == 0
-    assert seconds_to_wait("soon") is None
+    for text in ("soon", "", "Thu, 99 Jan 99999 00:00:00 GMT", "9" * 5000):
+        assert seconds_to_wait(text) is None
     assert seconds_to_wait(None) is None
 
 

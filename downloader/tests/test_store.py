@@ -390,6 +390,22 @@ def test_a_beat_that_fails_does_not_end_the_work(layout: Layout, monkeypatch: py
             pass
 
 
+def test_a_lease_that_can_not_be_written_is_not_left_behind(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwrite", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"):
+        try_take(layout, KEY)
+    assert list(layout.leases(KEY).iterdir()) == []
+
+
+def test_a_withdrawn_lease_is_never_written_again(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = try_take(layout, KEY)
+    assert taken
+    taken.withdraw()
+    # Another file may have the number of the descriptor by now.
+    monkeypatch.setattr(os, "ftruncate", failing(errno.EIO))
+    taken.beat()
+
+
 # The volume.
 
 

@@ -154,7 +154,16 @@ def _client(request: Request, meter: Meter) -> HttpClient:
 def _expected_hashes(request: Request, plan: Plan) -> dict[str, str | None]:
     """Return what each remote file's SHA-256 has to be, as the user or the origin says, None when neither does."""
     names = entry_names([remote.path for remote in plan.files])
+    _check_hashes_are_for(request, names)
     given = {path: _hash_for(request, path, names[path], only=len(names) == 1) for path in names}
+    for remote in plan.files:
+        if given[remote.path] and remote.sha256 and given[remote.path] != remote.sha256:
+            raise _other_hash(remote.path, given[remote.path], f"its origin announces {remote.sha256}")
+    return {remote.path: given[remote.path] or remote.sha256 for remote in plan.files}
+
+
+def _check_hashes_are_for(request: Request, names: dict[str, str]) -> None:
+    """Refuse an expectation that nothing would be compared with; ``names`` maps paths at the origin to the entry's."""
     unknown = set(request.hashes) - {"", *names, *names.values()}
     if unknown or ("" in request.hashes and len(names) > 1):
         raise DownloaderError(
@@ -162,10 +171,6 @@ def _expected_hashes(request: Request, plan: Plan) -> dict[str, str | None]:
             f"--sha256 is for {', '.join(sorted(unknown)) or 'one file'}, selected are {', '.join(sorted(names))}",
             "Give --sha256 PATH=HEX with the path of a selected file.",
         )
-    for remote in plan.files:
-        if given[remote.path] and remote.sha256 and given[remote.path] != remote.sha256:
-            raise _other_hash(remote.path, given[remote.path], f"its origin announces {remote.sha256}")
-    return {remote.path: given[remote.path] or remote.sha256 for remote in plan.files}
 
 
 def _hash_for(request: Request, origin: str, name: str, *, only: bool) -> str | None:
@@ -175,6 +180,7 @@ def _hash_for(request: Request, origin: str, name: str, *, only: bool) -> str | 
 
 def _check_kept_hashes(request: Request, manifest: Manifest) -> None:
     """Compare what the user expects with what was proven when the entry was built."""
+    _check_hashes_are_for(request, {file.origin: file.path for file in manifest.files})
     for file in manifest.files:
         expected = _hash_for(request, file.origin, file.path, only=len(manifest.files) == 1)
         if expected and expected != file.sha256:

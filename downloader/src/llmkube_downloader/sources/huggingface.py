@@ -27,6 +27,7 @@ from llmkube_downloader.sources.interface import Plan, RemoteFile
 from llmkube_downloader.sources.selection import checked_path, select
 from llmkube_downloader.transfer.address import parse_address
 from llmkube_downloader.transfer.client import seconds_to_wait, status_failure
+from llmkube_downloader.transfer.connection import check_redirect, connection_failure
 from llmkube_downloader.transfer.retry import interrupted
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from llmkube_downloader.key import Source
     from llmkube_downloader.sources.interface import Body
+    from llmkube_downloader.transfer.address import Address
     from llmkube_downloader.transfer.client import HttpClient
 
 _CHECK_NAME = "Check the name of the repository, and that the token's account may see it."
@@ -45,7 +47,7 @@ class HuggingFaceOrigin:
     def __init__(self, client: HttpClient) -> None:
         self._client = client
         self._endpoint = hub_endpoint()
-        self._origin = parse_address(self._endpoint).origin
+        self._address = parse_address(self._endpoint)
 
     def resolve(self, source: Source) -> Plan:
         """Resolve the revision to a commit and list the wanted files, with the sizes and hashes the hub knows."""
@@ -77,7 +79,7 @@ class HuggingFaceOrigin:
         huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
         api = huggingface_hub.HfApi(
             endpoint=self._endpoint,
-            token=self._client.tokens.get(self._origin, False),
+            token=self._client.tokens.get(self._address.origin, False),
             library_name="llmkube-downloader",
             library_version=__version__,
         )
@@ -102,7 +104,7 @@ class HuggingFaceOrigin:
         )
 
     def _check_request(self, request: httpx2.Request) -> None:
-        """Hold the library to our rules: the token stays at its origin, and https does not become http."""
+        """Hold the library to our rules: who may be asked without encryption, where redirects and the token may go."""
         if huggingface_hub.constants.is_offline_mode():
             raise DownloaderError(
                 ExitCode.POLICY,
@@ -111,14 +113,15 @@ class HuggingFaceOrigin:
             )
         address = parse_address(str(request.url))
         self._client.allowed_http.check(address)
-        if address.origin != self._origin:
+        if address.origin != self._address.origin:
+            check_redirect(self._address, address)
             request.headers.pop("Authorization", None)
         self._client.traffic.requests += 1
 
     def _meaning(self, error: httpx2.HTTPError, source: Source) -> DownloaderError:
         """Return the DownloaderError that stands for what the library raised."""
         if not isinstance(error, HfHubHTTPError):
-            return _connection_failure(error, self._endpoint)
+            return _connection_failure(error, self._address)
         repository, status = f"{self._endpoint}/{source.location}", error.response.status_code
         if isinstance(error, GatedRepoError):
             return self._closed(repository, "is gated")
@@ -136,7 +139,7 @@ class HuggingFaceOrigin:
         return status_failure(status, self._endpoint, seconds_to_wait(error.response.headers.get("Retry-After")))
 
     def _closed(self, repository: str, state: str) -> DownloaderError:
-        if self._origin in self._client.tokens:
+        if self._address.origin in self._client.tokens:
             return DownloaderError(
                 ExitCode.AUTH,
                 f"{repository} {state}; the token that was sent does not open it",
@@ -149,18 +152,14 @@ class HuggingFaceOrigin:
         )
 
 
-def _connection_failure(error: Exception, endpoint: str) -> DownloaderError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return DownloaderError(
-                ExitCode.TLS,
-                f"no trusted connection to {endpoint}: {cause.verify_message}",
-                "Check HF_ENDPOINT; for a private authority mount its certificates and set SSL_CERT_FILE.",
-            )
-        cause = cause.__cause__ or cause.__context__
+def _connection_failure(error: Exception, address: Address) -> DownloaderError:
     if isinstance(error, httpx2.ProxyError):
         return DownloaderError(
-            ExitCode.TLS, f"the proxy refuses {endpoint}: {error}", "Check HTTPS_PROXY and NO_PROXY."
+            ExitCode.TLS, f"the proxy refuses {address.display}: {error}", "Check HTTPS_PROXY and NO_PROXY."
         )
-    return interrupted(f"no answer from {endpoint} ({type(error).__name__})")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return connection_failure(cause, address)
+        cause = cause.__cause__ or cause.__context__
+    return interrupted(f"no answer from {address.display} ({type(error).__name__})")

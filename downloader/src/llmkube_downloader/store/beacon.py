@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
+_HANG_SECONDS = 1.0
 
 
 class Beacon:
@@ -38,15 +39,23 @@ class Beacon:
             "pid": os.getpid(),
             "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
-        self._descriptor = create_exclusively(path)
-        self.beat()
+        self._lock = threading.Lock()
+        self._descriptor: int | None = create_exclusively(path)
+        try:
+            self.beat()
+        except BaseException:
+            self.withdraw()
+            path.unlink(missing_ok=True)
+            raise
 
     def beat(self, done: int = 0, total: int | None = None) -> None:
-        """Say again that the writer lives, and how far it is (bytes)."""
+        """Say again that the writer lives, and how far it is (bytes); nothing after it was withdrawn."""
         data = json.dumps({**self._record, "done": done, "total": total}).encode("ascii")
-        os.pwrite(self._descriptor, data, 0)
-        os.ftruncate(self._descriptor, len(data))
-        os.fsync(self._descriptor)
+        with self._lock:
+            if self._descriptor is not None:
+                os.pwrite(self._descriptor, data, 0)
+                os.ftruncate(self._descriptor, len(data))
+                os.fsync(self._descriptor)
 
     def withdraw(self) -> None:
         """Remove the file, unless it was taken away and another one has its name."""
@@ -56,8 +65,12 @@ class Beacon:
         except OSError:
             # It then goes stale, which says the same a minute later.
             pass
-        finally:
-            os.close(self._descriptor)
+        # A beat that hangs with its volume keeps the descriptor, and must not keep the process from ending.
+        if self._lock.acquire(timeout=_HANG_SECONDS):
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+            self._descriptor = None
+            self._lock.release()
 
 
 class Heartbeat:
@@ -78,8 +91,7 @@ class Heartbeat:
     def stop(self) -> None:
         """Beat no more."""
         self._stop.set()
-        # A beat that hangs with its volume must not keep the process from ending.
-        self._thread.join(timeout=2)
+        self._thread.join(timeout=_HANG_SECONDS)
 
     def keep(self, beacon: Beacon) -> None:
         """Keep a beacon alive from now on."""
@@ -94,8 +106,9 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             with self._lock:
-                for beacon in self._beacons:
-                    _beat_quietly(beacon, *self._progress())
+                beacons = list(self._beacons)
+            for beacon in beacons:
+                _beat_quietly(beacon, *self._progress())
 
 
 def read_record(path: Path) -> dict[str, Any]:

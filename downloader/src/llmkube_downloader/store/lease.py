@@ -77,9 +77,9 @@ def try_take(layout: Layout, key: str) -> Beacon | None:
 def held(lease: Beacon, progress: Callable[[], tuple[int, int | None]]) -> Iterator[Heartbeat]:
     """Keep a lease alive in the block, telling others ``progress()``, and give it back at the end."""
     heartbeat = Heartbeat(progress)
-    heartbeat.keep(lease)
-    heartbeat.start()
     try:
+        heartbeat.keep(lease)
+        heartbeat.start()
         yield heartbeat
     finally:
         heartbeat.stop()
@@ -116,9 +116,7 @@ def _look_freshly(layout: Layout, key: str) -> Entry:
 
 
 def _wait_for_holder(layout: Layout, key: str, wait: _Wait) -> None:
-    holder = holder_of(layout, key)
-    if holder is None:
-        return
+    holder = holder_of(layout, key) or "another process"
     if monotonic() - wait.began >= wait.limit:
         raise DownloaderError(
             ExitCode.DELETED_OR_LOCK_TIMEOUT,

@@ -94,8 +94,9 @@ def lookup(address: Address) -> list[str]:
     """
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise interrupted(f"the name {address.host} can not be resolved ({error.strerror})") from error
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no host name"
+        raise interrupted(f"the name {address.host} can not be resolved ({reason})") from error
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 

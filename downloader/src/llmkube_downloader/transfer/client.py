@@ -192,17 +192,20 @@ def _redirected(before: Address, url: str) -> Address:
 
 def _content_length(response: Response) -> int | None:
     """Return the size that headers name. Servers that make up the answer to HEAD say 0, which no model has."""
-    length = response.headers.get("Content-Length", "")
-    return int(length) or None if length.isdecimal() else None
+    return _number(response.headers.get("Content-Length")) or None
+
+
+def _number(text: str | None) -> int | None:
+    """Return a size from a header; None for what is none, also when it is absurd."""
+    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
 
 
 def _announced(response: Response, before: Announced) -> Announced:
     """Collect what the Hugging Face hub and its mirrors say of a large file; the first to say it counts."""
     match = _SHA256.fullmatch(response.headers.get("X-Linked-Etag", ""))
-    size = response.headers.get("X-Linked-Size", "")
     if before.sha256 or match is None:
         return before
-    return Announced(size=int(size) if size.isdecimal() else None, sha256=match[1])
+    return Announced(_number(response.headers.get("X-Linked-Size")), match[1])
 
 
 def _judge(response: Response) -> None:
@@ -244,11 +247,14 @@ def status_failure(status: int, what: str, wait: float | None = None) -> Downloa
 
 def seconds_to_wait(text: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for, which holds a number or a date."""
-    if not text or text.isdecimal():
-        return float(text) if text else None
-    date = email.utils.parsedate_tz(text)
+    if (seconds := _number(text)) is not None:
+        return float(seconds)
+    try:
+        date = email.utils.parsedate_to_datetime(text or "")
+    except ValueError:
+        return None
     # The only comparison of our clock with another one; a wrong one costs a retry, never a byte.
-    return max(0.0, email.utils.mktime_tz(date) - time.time()) if date else None
+    return max(0.0, date.timestamp() - time.time())
 
 
 def _reason(error: Exception) -> str:

@@ -62,6 +62,15 @@ def connect(address: Address, timeout: float, *, only_public: bool) -> Connectio
         raise connection_failure(error, address) from error
 
 
+def check_redirect(before: Address, after: Address) -> None:
+    """Refuse a redirect from a public to another address, for clients that make their connections themselves.
+
+    Raises DownloaderError: POLICY.
+    """
+    if any(map(is_public, lookup(before))) and not all(map(is_public, lookup(after))):
+        raise _refused(after)
+
+
 def connection_failure(error: Exception, address: Address) -> DownloaderError:
     """Return the DownloaderError that stands for trouble on the way to an address."""
     if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
@@ -156,18 +165,22 @@ def _proxy_for(address: Address) -> _Proxy | None:
     url = getproxies().get(address.scheme)
     if not url or proxy_bypass(f"{address.host}:{address.port}"):
         return None
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = parts.port or _DEFAULT_PROXY_PORT
+    except ValueError:
+        parts, port = urlsplit(""), 0
     if parts.scheme != "http" or not parts.hostname:
         raise DownloaderError(
             ExitCode.TLS,
-            f"the proxy for {address.scheme} is given as {parts.scheme}://{parts.hostname}",
+            f"the proxy for {address.scheme} is given as {parts.scheme or '?'}://{parts.hostname or '?'}",
             f"Give {address.scheme.upper()}_PROXY as http://host:port.",
         )
     headers = {}
     if parts.username is not None:
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Proxy-Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode("ascii")
-    return _Proxy(parts.hostname, parts.port or _DEFAULT_PROXY_PORT, headers)
+    return _Proxy(parts.hostname, port, headers)
 
 
 def _refused(address: Address) -> DownloaderError:
