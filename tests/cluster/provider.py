@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from cluster.choice import choice
 from cluster.local import bringup
 from cluster.local.layout import clusters_dir
-from images.build import NODE_IMAGES, Image, build
+from images.build import NODE_IMAGES, Image, build, push
 from toolchain.build import ensure
 from toolchain.catalog import CLUSTER
 
@@ -46,6 +46,9 @@ class Cluster(Protocol):
 
     def load(self, images: Iterable[Image]) -> None:
         """Builds images when needed and gives them to the nodes."""
+
+    def reference(self, image: Image) -> str:
+        """The name under which the nodes know a loaded image."""
 
 
 class Local:
@@ -76,6 +79,10 @@ class Local:
         for archive in build(images):
             self._running.import_image(archive)
 
+    def reference(self, image: Image) -> str:
+        """The image's own name."""
+        return image.reference
+
 
 class Foreign:
     """A cluster of kind or of the user, reached through kubectl."""
@@ -84,6 +91,7 @@ class Foreign:
         self.kubeconfig = None
         self.context = context
         self.host_address = host_address
+        self._pushed: dict[str, str] = {}
 
     def kubectl(self, *arguments: str) -> str:
         """Runs kubectl in the cluster's context."""
@@ -96,14 +104,22 @@ class Foreign:
         subprocess.run(command, input=json.dumps(item), check=True, capture_output=True, text=True)
 
     def load(self, images: Iterable[Image]) -> None:
-        """Loads the archives into kind's nodes; another cluster's nodes must have them, or pull them, themselves."""
-        kind = self.context.removeprefix("kind-")
-        if kind == self.context:
-            return
-        for archive in build(images):
-            subprocess.run(
-                ["kind", "load", "image-archive", str(archive), "--name", kind], check=True, capture_output=True
-            )
+        """Loads the archives into kind's nodes; for a user's cluster, pushes them to the registry of `REGISTRY`.
+
+        Without a registry the nodes of a user's cluster must have the images under their own names.
+        """
+        wanted = list(images)
+        kind, registry = self.context.removeprefix("kind-"), os.environ.get("REGISTRY")
+        for image, archive in zip(wanted, build(wanted), strict=True):
+            if kind != self.context:
+                command = ["kind", "load", "image-archive", str(archive), "--name", kind]
+                subprocess.run(command, check=True, capture_output=True)
+            elif registry:
+                self._pushed[image.reference] = push(image, registry)
+
+    def reference(self, image: Image) -> str:
+        """The image's name in the registry it was pushed to, else its own."""
+        return self._pushed.get(image.reference, image.reference)
 
 
 def tools_folder(names: Iterable[str]) -> Path:

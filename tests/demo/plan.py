@@ -44,6 +44,7 @@ def _tell(chosen: str) -> None:
             else []
         ),
         f"bring up a cluster ({chosen}) with its images (about {_IMAGES_SECONDS} s the first time, then 15 s)",
+        *([f"push the images to {os.environ['REGISTRY']}"] if os.environ.get("REGISTRY") else []),
         f"install a model, chat, delete its pod, chat again (about {_SHOW_SECONDS} s)",
     ]
     print("The llmkube demo is going to")

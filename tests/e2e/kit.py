@@ -103,14 +103,19 @@ class Space:
     def images(self) -> dict[str, object]:
         """The values that every release of the tests needs: images on the node, the hub, small claims, one thread."""
         return {
-            "downloader__image": image_values(DOWNLOADER),
-            "runtime__image": image_values(MODEL_SERVER),
+            "downloader__image": self.image(DOWNLOADER),
+            "runtime__image": self.image(MODEL_SERVER),
             "runtime__threads": 1,
             "runtime__contextSize": 512,
             "downloader__hfEndpoint": self.hub_endpoint,
             "modelCache__size": "256Mi",
             "server__probes__startup": {"periodSeconds": 1, "failureThreshold": 120},
         }
+
+    def image(self, image: Image) -> dict[str, str]:
+        """A loaded image as the chart's values name it. One without a registry is on the nodes or nowhere."""
+        repository, _, tag = self.cluster.reference(image).rpartition(":")
+        return {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"}
 
     def chat(self, release: str, question: str = "hello") -> str:
         """Asks the model through the release's Service, by its DNS name, from inside the cluster."""
@@ -145,9 +150,3 @@ def report(pod: Any, container: str = "fetch") -> Any:
             return json.loads(ended["message"])
     message = f"container {container} of pod {pod['metadata']['name']} left no report: {json.dumps(status)[:2000]}"
     raise AssertionError(message)
-
-
-def image_values(image: Image) -> dict[str, str]:
-    """An image as the chart's values name it; it is on the node already."""
-    repository, _, tag = image.reference.rpartition(":")
-    return {"repository": repository, "tag": tag, "pullPolicy": "Never"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.provider import Cluster
-from e2e.kit import Space, image_values, report
+from e2e.kit import Space, report
 from fakehub import FakeHub
 from images.build import MLX_SERVER
 from models.safetensors import write_safetensors
@@ -28,7 +28,7 @@ def test_a_safetensors_repository_is_fetched_whole_and_served(space: Space, hub:
         "folder",
         model__source=folder_model,
         runtime__name="custom",
-        runtime__image=image_values(MLX_SERVER),
+        runtime__image=space.image(MLX_SERVER),
         runtime__args=["$(LLMKUBE_MODEL_PATH)", "--port", "8080", "--served-model-name", "folder"],
         runtime__threads=None,
         runtime__contextSize=None,

@@ -1,8 +1,8 @@
-"""Builds the images of the tests and the demo with buildah, each once per content, as OCI archives in the cache.
+"""Builds the images of the tests and the demo, each once per content, as archives in the cache.
 
-The Dockerfiles are those of the release, `ARG BASE` names the base image. Buildah runs in a mount namespace and keeps
-its storage in the cache folder, so that nothing of it is left on the machine. Python dependencies are unpacked into
-the build context beforehand (`site/`), from the hash-locked requirements: a build needs no network.
+The Dockerfiles are those of the release, `ARG BASE` names the base image. Python dependencies are unpacked into the
+build context beforehand (`site/`), from the hash-locked requirements. Root on Linux builds with buildah, in a mount
+namespace and with its storage in the cache folder, so that nothing of it is left on the machine; others with Docker.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ REPOSITORY = HERE.parent.parent
 SUITE = "bookworm"
 PACKAGES = "python3,ca-certificates,libgomp1,libstdc++6"
 PYTHON = "3.11"  # of Debian 12, whatever Python this machine has
+MACHINE = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())  # macOS has a name of its own for it
 _INSIDE = "/run/build"
 IGNORED = shutil.ignore_patterns("__pycache__", "tests", ".*cache")
 
@@ -50,7 +51,16 @@ class Image:
         return self.reference.rpartition("/")[2].partition(":")[0]
 
 
+def with_docker() -> bool:
+    """Whether images are built by Docker, because buildah and debootstrap need root on Linux."""
+    return sys.platform != "linux" or os.geteuid() != 0
+
+
 def _root_file_system(context: Path) -> None:
+    """The base image's files by debootstrap, or for Docker the Dockerfile that starts from Debian's own image."""
+    if with_docker():
+        (context / "docker.Dockerfile").replace(context / "Dockerfile")
+        return
     root = context / "root"
     components = "--components=main"
     _run(["debootstrap", "--variant=minbase", components, f"--include={PACKAGES}", SUITE, root, _debian_mirror()])
@@ -89,8 +99,8 @@ def _site(context: Path) -> None:
                 context / "site",
             ),
             *("--only-binary=:all:", "--implementation", "cp", "--python-version", PYTHON),
-            *(f"--platform=manylinux_2_{minor}_{platform.machine()}" for minor in (35, 34, 31, 28, 27, 24)),
-            *(f"--platform={old}_{platform.machine()}" for old in ("manylinux2014", "manylinux1")),
+            *(f"--platform=manylinux_2_{minor}_{MACHINE}" for minor in (35, 34, 31, 28, 27, 24)),
+            *(f"--platform={old}_{MACHINE}" for old in ("manylinux2014", "manylinux1")),
             *("--require-hashes", "--requirement", context / "requirements.txt"),
         ]
     )
@@ -120,7 +130,7 @@ def build(images: Iterable[Image]) -> list[Path]:
 
 
 def _content_hash(image: Image) -> str:
-    digest = hashlib.sha256(repr((image.reference, PACKAGES, SUITE, PYTHON, platform.machine())).encode())
+    digest = hashlib.sha256(repr((image.reference, PACKAGES, SUITE, PYTHON, MACHINE, with_docker())).encode())
     if image.base:
         digest.update(_content_hash(_ALL[image.base]).encode())
     for path in sorted(image.context.rglob("*")):
@@ -141,7 +151,7 @@ def _build(image: Image) -> None:
         context = Path(folder) / "context"
         shutil.copytree(image.context, context, ignore=IGNORED)
         image.prepare(context)
-        staged = _buildah(image, Path(folder), bases)
+        staged = _docker(image, Path(folder), bases) if with_docker() else _buildah(image, Path(folder), bases)
         for old in target.parent.glob(f"{image.name}-*.tar"):
             old.unlink()  # of another content: nobody asks for it any more
         staged.rename(target)
@@ -163,6 +173,36 @@ def _buildah(image: Image, scratch_folder: Path, bases: list[Path]) -> Path:
         shutil.copy2(base, scratch_folder / base.name)
     script = scratch.script(str(scratch_folder), _INSIDE) + "\n".join(steps)
     _run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script])
+    return scratch_folder / "image.tar"
+
+
+def push(image: Image, registry: str) -> str:
+    """Copies a built image to a user's registry, with the credentials that Docker or buildah find; its name there."""
+    target = f"{registry}/{image.reference.rpartition('/')[2]}"
+    if with_docker():
+        _run(["docker", "load", "--quiet", "--input", archive(image)])
+        _run(["docker", "tag", image.reference, target])
+        _run(["docker", "push", "--quiet", target])
+        return target
+    with tempfile.TemporaryDirectory(dir=archive(image).parent, prefix=".push-") as folder:
+        shutil.copy2(archive(image), Path(folder) / "image.tar")
+        storage = f"buildah --root {_INSIDE}/storage --runroot {_INSIDE}/run --storage-driver overlay"
+        steps = [
+            f"{storage} pull --quiet oci-archive:{_INSIDE}/image.tar",
+            f"{storage} push --quiet {image.reference} docker://{target}",
+        ]
+        script = scratch.script(folder, _INSIDE) + "\n".join(steps)
+        _run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script])
+    return target
+
+
+def _docker(image: Image, scratch_folder: Path, bases: list[Path]) -> Path:
+    """Builds with Docker's own storage, and exports."""
+    for base in bases:
+        _run(["docker", "load", "--quiet", "--input", base])
+    arguments = ["--build-arg", f"BASE={image.base}"] if image.base else []
+    _run(["docker", "build", "--quiet", *arguments, "--tag", image.reference, scratch_folder / "context"])
+    _run(["docker", "save", "--output", scratch_folder / "image.tar", image.reference])
     return scratch_folder / "image.tar"
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MINIMUM_PYTHON = (3, 10)
-MINIMUM_MEMORY = 4 * 2**30  # linking Kubernetes takes about 3 GiB
+MINIMUM_MEMORY = 7 * 2**30  # what a machine of 8 GiB has at least, after what its kernel keeps
 MINIMUM_DISK = 16 * 2**30  # tools while they build 9, images and their scratch 3, volumes and logs the rest
 
 
