@@ -60,7 +60,9 @@ lint: venv ## ruff, mypy, yamllint
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy downloader/src plugin/src
-	@$(BIN)/mypy tests
+	@$(BIN)/mypy tests conftest.py
+	@MYPYPATH=downloader/tests $(BIN)/mypy downloader/tests
+	@MYPYPATH=plugin/tests $(BIN)/mypy plugin/tests
 	@$(BIN)/yamllint --strict .
 
 ##@ Work on it

@@ -16,6 +16,8 @@ from command_line import SOURCES, Done, Run, Start
 from origin_server import CERTIFICATES, Origin
 
 from llmkube_downloader import cli
+from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.volume import prepare
 from llmkube_downloader.transfer import retry
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def root(tmp_path: Path) -> Path:
     """The root of a cache that is not there yet."""
     return tmp_path / "models"
+
+
+@pytest.fixture
+def layout(root: Path) -> Layout:
+    """A cache that is ready for writing."""
+    layout = Layout(root)
+    prepare(layout)
+    return layout
 
 
 @pytest.fixture

@@ -6,77 +6,23 @@ import errno
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from weights import gguf, sha256
+from building import KEY, MODEL, age, build, failing, idle, manifest_of, stage
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store import disk, volume
-from llmkube_downloader.store.beacon import Beacon, Heartbeat, read_record
+from llmkube_downloader.store import disk
+from llmkube_downloader.store.beacon import Heartbeat
 from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import Layout, entry_names
-from llmkube_downloader.store.lease import held, holder_of, take_or_join, try_take
-from llmkube_downloader.store.manifest import DamagedManifestError, FileRecord, Manifest, Selection, parse_manifest
+from llmkube_downloader.store.manifest import DamagedManifestError, parse_manifest
 from llmkube_downloader.store.publish import publish
 from llmkube_downloader.store.staging import attempt, create_file, sweep
-from llmkube_downloader.store.trash import discard, empty_trash
-from llmkube_downloader.store.volume import check_space, prepare
+from llmkube_downloader.store.trash import discard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from command_line import Run
-
-KEY = "0123456789abcdef"
-MODEL = gguf()
-
-
-def manifest_of(files: dict[str, bytes], **changes: Any) -> Manifest:
-    records = tuple(FileRecord(path, path, len(data), sha256(data), "sha256") for path, data in files.items())
-    fields: dict[str, Any] = {
-        "key": KEY,
-        "source": "hf://org/repo",
-        "selection": Selection(files=("a.gguf",)),
-        "revision": "c0ffee",
-        "files": records,
-        "created": "2026-01-01T00:00:00+00:00",
-        "tool": "llmkube-downloader test",
-    }
-    return Manifest(**{**fields, **changes})
-
-
-@pytest.fixture
-def layout(root: Path) -> Layout:
-    """A cache that is ready for writing."""
-    layout = Layout(root)
-    prepare(layout)
-    return layout
-
-
-def idle() -> tuple[int, int | None]:
-    return 0, None
-
-
-def age(path: Path, seconds: float = 61) -> None:
-    """Make a file as old as if its writer had died then."""
-    moment = path.stat().st_mtime - seconds
-    os.utime(path, (moment, moment))
-
-
-def stage(layout: Layout, files: dict[str, bytes]) -> Path:
-    """Write the files of an attempt and return its directory."""
-    directory = layout.staging(KEY) / os.urandom(4).hex() / "files"
-    directory.mkdir(parents=True)
-    for path, data in files.items():
-        (directory / path).parent.mkdir(parents=True, exist_ok=True)
-        (directory / path).write_bytes(data)
-    return directory
-
-
-def build(layout: Layout, files: dict[str, bytes] | None = None) -> Manifest:
-    files = files or {"model.gguf": MODEL}
-    return publish(layout, stage(layout, files), manifest_of(files))
 
 
 # The manifest.
@@ -153,13 +99,6 @@ def test_trouble_with_the_volume_is_not_taken_for_damage(layout: Layout, monkeyp
     with pytest.raises(DownloaderError) as failure:
         look(layout, KEY)
     assert failure.value.code is ExitCode.VOLUME
-
-
-def failing(number: int) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError(number, os.strerror(number))
-
-    return fail
 
 
 def test_a_stale_handle_of_nfs_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,211 +222,3 @@ def test_leftovers_of_the_dead_are_removed_and_the_living_are_not(layout: Layout
     with attempt(layout, KEY, Heartbeat(idle)) as living:
         sweep(layout, KEY)
         assert set(layout.staging(KEY).iterdir()) == {living.parent, just_born}
-
-
-# Leases.
-
-
-def test_one_lease_has_one_holder(layout: Layout) -> None:
-    taken = try_take(layout, KEY)
-    assert taken
-    assert try_take(layout, KEY) is None
-    assert holder_of(layout, KEY) == os.uname().nodename
-    taken.withdraw()
-    assert holder_of(layout, KEY) is None
-    assert try_take(layout, KEY)
-
-
-def test_a_lease_that_nobody_keeps_alive_is_taken_over(layout: Layout) -> None:
-    dead = try_take(layout, KEY)
-    assert dead
-    age(dead.path)
-    assert holder_of(layout, KEY) is None
-    successor = try_take(layout, KEY)
-    assert successor
-    # The old holder wakes up again: neither its beat nor its end touches the lease of its successor.
-    record = read_record(successor.path)
-    dead.beat(done=5)
-    dead.withdraw()
-    assert read_record(successor.path) == record
-
-
-def test_a_heartbeat_keeps_a_lease_from_being_taken_over(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmkube_downloader.store.beacon.HEARTBEAT_SECONDS", 0.001)
-    taken = try_take(layout, KEY)
-    assert taken
-    age(taken.path)
-    with held(taken, lambda: (300, 1000)):
-        while not holder_of(layout, KEY):
-            pass
-        assert try_take(layout, KEY) is None
-        assert holder_of(layout, KEY) == f"{os.uname().nodename} (30 % done)"
-    assert not taken.path.exists()
-
-
-def test_ages_are_measured_with_the_clock_of_the_file_server(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = try_take(layout, KEY)
-    assert taken
-    age(taken.path, 30)
-    monkeypatch.setattr("time.time", lambda: 0.0)
-    assert holder_of(layout, KEY)
-    monkeypatch.setattr("llmkube_downloader.store.beacon.file_server_now", lambda _: taken.path.stat().st_mtime + 61)
-    assert holder_of(layout, KEY) is None
-
-
-def test_a_lease_whose_writer_died_before_its_first_word_goes_stale(layout: Layout) -> None:
-    path = layout.leases(KEY) / "build"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    assert holder_of(layout, KEY) == "another process"
-    age(path)
-    assert try_take(layout, KEY)
-
-
-def test_waiting_ends_with_the_limit(layout: Layout) -> None:
-    assert try_take(layout, KEY)
-    told: list[str] = []
-    with pytest.raises(DownloaderError) as failure:
-        take_or_join(layout, KEY, 0, told.append)
-    assert failure.value.code is ExitCode.DELETED_OR_LOCK_TIMEOUT
-    assert os.uname().nodename in failure.value.cause
-
-
-def test_whoever_waits_joins_the_entry_that_was_published(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = try_take(layout, KEY)
-    assert taken
-
-    def publish_meanwhile(_: float) -> None:
-        build(layout)
-
-    monkeypatch.setattr("llmkube_downloader.store.lease.sleep", publish_meanwhile)
-    told: list[str] = []
-    joined = take_or_join(layout, KEY, 60, told.append)
-    assert not isinstance(joined, Beacon)
-    assert joined.state is State.COMPLETE
-    assert os.uname().nodename in told[0]
-
-
-def test_whoever_gets_the_lease_of_a_published_entry_gives_it_back(layout: Layout) -> None:
-    build(layout)
-    assert not isinstance(take_or_join(layout, KEY, 60, print), Beacon)
-    assert holder_of(layout, KEY) is None
-
-
-def test_a_beat_that_fails_does_not_end_the_work(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llmkube_downloader.store.beacon.HEARTBEAT_SECONDS", 0.001)
-    taken = try_take(layout, KEY)
-    assert taken
-    beats: list[int] = []
-
-    def no_space(*_: Any) -> int:
-        beats.append(1)
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(os, "pwrite", no_space)
-    with held(taken, idle):
-        while len(beats) < 2:
-            pass
-
-
-def test_a_lease_that_can_not_be_written_is_not_left_behind(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "pwrite", failing(errno.ENOSPC))
-    with pytest.raises(OSError, match="No space"):
-        try_take(layout, KEY)
-    assert list(layout.leases(KEY).iterdir()) == []
-
-
-def test_a_withdrawn_lease_is_never_written_again(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = try_take(layout, KEY)
-    assert taken
-    taken.withdraw()
-    # Another file may have the number of the descriptor by now.
-    monkeypatch.setattr(os, "ftruncate", failing(errno.EIO))
-    taken.beat()
-
-
-# The volume.
-
-
-def test_a_volume_is_marked_with_its_format_once(layout: Layout) -> None:
-    assert json.loads(layout.format.read_text()) == {"formatVersion": 1}
-    inode = layout.format.stat().st_ino
-    prepare(layout)
-    assert layout.format.stat().st_ino == inode
-    assert sorted(path.name for path in layout.state.iterdir()) == ["format.json", "staging", "trash"]
-    assert [path.name for path in layout.root.iterdir()] == [".llmkube"]
-
-
-def test_a_volume_of_a_newer_format_is_left_alone(run: Run, layout: Layout) -> None:
-    build(layout)
-    layout.format.write_text('{"formatVersion": 2}')
-    for command in (["fetch", "file:///x"], ["list"], ["verify"], ["remove", KEY]):
-        done = run(*command, "--root", layout.root)
-        assert done.code == 10
-        assert "format 2" in done.err
-    assert look(layout, KEY).state is State.COMPLETE
-
-
-def test_a_damaged_format_names_its_file(layout: Layout) -> None:
-    layout.format.write_text("{")
-    with pytest.raises(DownloaderError) as failure:
-        prepare(layout)
-    assert failure.value.code is ExitCode.VOLUME
-    assert str(layout.format) in failure.value.cause
-
-
-@pytest.mark.parametrize(
-    ("number", "code"),
-    [
-        (errno.EACCES, ExitCode.VOLUME),
-        (errno.EPERM, ExitCode.VOLUME),
-        (errno.EROFS, ExitCode.VOLUME),
-        (errno.EIO, ExitCode.VOLUME),
-        (errno.ENOSPC, ExitCode.NO_SPACE),
-        (errno.EDQUOT, ExitCode.NO_SPACE),
-        (errno.ENOSYS, ExitCode.FILE_SYSTEM),
-    ],
-)
-def test_a_volume_that_can_not_be_written_is_found_out_before_the_network_is_used(
-    root: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: ExitCode
-) -> None:
-    root.mkdir()
-    monkeypatch.setattr(Path, "rename", failing(number))
-    with pytest.raises(DownloaderError) as failure:
-        prepare(Layout(root))
-    assert failure.value.code is code
-    assert list((root / ".llmkube" / "staging").iterdir()) == []
-
-
-def test_a_volume_of_somebody_else_names_who_and_what_to_set(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root.mkdir()
-    root.chmod(0o2775)
-    monkeypatch.setattr(os, "getgroups", lambda: [7, 8])
-    monkeypatch.setattr(volume, "write_durably", failing(errno.EACCES))
-    with pytest.raises(DownloaderError) as failure:
-        prepare(Layout(root))
-    status = root.stat()
-    assert f"uid {os.geteuid()}, gid {os.getegid()}, groups 7,8" in failure.value.cause
-    assert f"belongs to {status.st_uid}:{status.st_gid} with mode 2775" in failure.value.cause
-    assert f"podSecurityContext.fsGroup: {status.st_gid or os.getegid()}." in failure.value.action
-
-
-def test_what_can_not_fit_is_refused_with_both_numbers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(volume, "usage", lambda _: volume.Usage(total=10 * 1024**3, free=2 * 1024**3))
-    check_space(root, 1024**3)
-    with pytest.raises(DownloaderError) as failure:
-        check_space(root, 4 * 1024**3)
-    assert failure.value.code is ExitCode.NO_SPACE
-    assert "2.0 GiB free of 10.0 GiB" in failure.value.cause
-    assert "needed are 4.0 GiB" in failure.value.cause
-
-
-def test_what_can_not_be_unlinked_now_is_unlinked_later(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    build(layout)
-    with monkeypatch.context() as patched:
-        patched.setattr(os, "unlink", failing(errno.EBUSY))
-        discard(layout, layout.entry(KEY))
-    assert look(layout, KEY).state is State.ABSENT
-    assert list(layout.trash.iterdir())
-    empty_trash(layout)
-    assert list(layout.trash.iterdir()) == []
