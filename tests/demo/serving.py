@@ -33,11 +33,7 @@ def show() -> None:
     space = _space(cluster, "" if real else state.start_hub(cluster.host_address)["endpoint"])
     with say.step("helm install: the model is downloaded, verified, kept and served"):
         _install(space, real or local.SOURCE)
-        fetched = report(space.pods(state.RELEASE, "preload")[0])
-        took, verified = fetched["seconds"], fetched["verified"]
-        say.line(
-            f"   the preload Job fetched {fetched['bytesFetched']:,} bytes in {took:.1f} s, verified by {verified}"
-        )
+        _tell_download(space)
     with say.step("A chat over the release's Service"):
         _chat(space)
     with say.step("What is on the volume"):
@@ -100,6 +96,16 @@ def _install(space: Space, source: str) -> None:
     say.line(f"   $ helm install {state.RELEASE} {chart} --set model.source={source} --set modelCache.size=2Gi ...")
     done = space.install(state.RELEASE, model__source=source, modelCache__size="2Gi", runtime__contextSize=2048)
     say.line(_indented(done.out.partition("NOTES:")[2].strip()))
+
+
+def _tell_download(space: Space) -> None:
+    """The preload Job and the server's init container start together; one of them fetches, the other waits for it."""
+    space.kubectl("wait", "--for=condition=Complete", "job", "--all", "--timeout=60s")
+    reports = {who: report(space.pods(state.RELEASE, who)[0]) for who in ("preload", "server")}
+    who = max(reports, key=lambda name: int(reports[name]["bytesFetched"]))
+    name = {"preload": "preload Job", "server": "server's init container"}[who]
+    size, seconds, verified = (reports[who][field] for field in ("bytesFetched", "seconds", "verified"))
+    say.line(f"   the {name} fetched {size:,} bytes in {seconds:.1f} s, verified by {verified}; the other one waited")
 
 
 def _chat(space: Space) -> None:

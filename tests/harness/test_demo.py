@@ -41,7 +41,7 @@ def test_the_demo_chats_starts_again_without_fetching_and_leaves_nothing(environ
     shown = _make("demo", environment)
     assert "fetched 100.0Mi" in shown  # on the directory
     assert "nothing downloaded" in shown
-    assert re.search(r"the preload Job fetched 1\d\d,\d{3},\d{3} bytes in .* verified by sha256", shown)
+    assert re.search(r"(Job|container) fetched 1\d\d,\d{3},\d{3} bytes in .* verified by sha256", shown)
     assert len(re.findall(r"^   model: \w+ \w+ \w+", shown, re.MULTILINE)) == 2
     assert "second start: 0 bytes fetched" in shown
 

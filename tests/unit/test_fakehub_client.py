@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import get_hf_file_metadata
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils._http import close_session
+from huggingface_hub.utils._http import close_session, default_client_factory, set_client_factory
 
 from fakehub import FakeHub, Fault, fingerprint, write_repository
 
@@ -31,7 +31,9 @@ FILES = {
 
 
 @pytest.fixture(autouse=True)
-def _no_account_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _the_client_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No account of this machine, and no session that another test set up in this process."""
+    set_client_factory(default_client_factory)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", True)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     yield
