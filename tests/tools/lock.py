@@ -19,6 +19,7 @@ LOCKS: dict[str, tuple[str, list[str]]] = {
     "requirements/dev.txt": (_ANYWHERE, ["requirements/dev.in", "downloader/pyproject.toml", "plugin/pyproject.toml"]),
     "downloader/requirements.txt": (_ANYWHERE, ["downloader/pyproject.toml"]),
     "plugin/requirements.txt": (_ANYWHERE, ["plugin/pyproject.toml", "downloader/pyproject.toml"]),
+    "tests/toolchain/requirements.txt": (_ANYWHERE, ["tests/toolchain/requirements.in"]),
     "tests/images/model-server/requirements.txt": (_IMAGE, ["tests/images/model-server/requirements.in"]),
     "tests/images/mlx-server/requirements.txt": (_IMAGE, ["tests/images/mlx-server/requirements.in"]),
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import build
+from toolchain import build, golang
 from toolchain.catalog import SETS, TOOLS, Tool
 
 _MODULE = "module example.local/hello\n\ngo 1.26\n"
@@ -67,6 +67,14 @@ def test_too_little_space_is_said_before_anything_is_built(hello: Tool, monkeypa
 def test_a_tool_that_is_not_built_is_named(hello: Tool) -> None:
     with pytest.raises(build.BuildError, match="hello is not built yet; `make tools`"):
         build.binaries([hello.name])
+
+
+def test_a_machine_without_go_gets_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    go = golang.find_go(tmp_path)
+    said = subprocess.run([go, "version"], capture_output=True, text=True, check=True).stdout
+    assert said.startswith("go version go1.26.")
+    assert golang.find_go(tmp_path) == go
 
 
 def test_the_demo_builds_neither_helm_3_nor_the_checkers() -> None:
