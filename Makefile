@@ -43,8 +43,8 @@ test: lint ## Every test, the ones on the cluster included
 	@HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3 $(BIN)/python -m pytest
 
 .PHONY: test-unit
-test-unit: tools-chart ## What needs neither cluster nor images: seconds
-	@HELM=$(TOOLS)/helm $(BIN)/python -m pytest -m "not cluster" --ignore tests/chart
+test-unit: tools-chart ## What needs neither a cluster nor anything built or installed: seconds
+	@HELM=$(TOOLS)/helm $(BIN)/python -m pytest -m "not cluster and not slow" --ignore tests/chart
 
 .PHONY: test-chart
 test-chart: tools-chart ## The chart: helm-unittest, vectors, examples

@@ -13,6 +13,8 @@ import pytest
 import releases
 import yaml
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = releases.REPOSITORY / "plugin"
 # HELM_PLUGINS is not among them: Helm 4 looks there for plugins, and yet installs directories below HELM_DATA_HOME.
 HOMES = ("HELM_DATA_HOME", "HELM_CACHE_HOME", "HELM_CONFIG_HOME")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,10 @@ from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
 from models.gguf import write_gguf
 
 _numbers = itertools.count(1)
+
+
+# Recognised in any log, object or file that it must not be in.
+TOKEN = "hf_canary_of_the_tests"
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +38,7 @@ def hub_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = root / repository / "main"
         folder.mkdir(parents=True)
         write_gguf(folder / "model-f16.gguf", mib=4, seed=seed)
-    (root / "acme/gated/repo.json").write_text('{"gated": "auto", "token": "hf_canary_of_the_tests"}')
+    (root / "acme/gated/repo.json").write_text(json.dumps({"gated": "auto", "token": TOKEN}))
     return root
 
 
@@ -67,6 +72,12 @@ def space(stage: Cluster, helm: Helm, hub: FakeHub) -> Iterator[Space]:
 
 
 @pytest.fixture
+def token() -> str:
+    """The token that opens acme/gated."""
+    return TOKEN
+
+
+@pytest.fixture
 def node(stage: Cluster) -> Local:
     """The cluster, where its node's file system can be reached from here."""
     if not isinstance(stage, Local):
@@ -83,6 +94,17 @@ def volume_bytes(node: Local) -> Callable[[str, str], dict[str, int]]:
         return {entry.name: _bytes(entry) for entry in folder.iterdir() if not entry.name.startswith(".")}
 
     return measure
+
+
+@pytest.fixture
+def volume_text(node: Local) -> Callable[[str, str], str]:
+    """Reads every small file of a claim's volume: manifests, records, leases."""
+
+    def read(namespace: str, claim: str) -> str:
+        files = [path for path in _volume_folder(node, namespace, claim).rglob("*") if path.is_file()]
+        return "".join(path.read_text(errors="replace") for path in files if path.stat().st_size < 1 << 20)
+
+    return read
 
 
 def _volume_folder(node: Local, namespace: str, claim: str) -> Path:

