@@ -34,6 +34,6 @@ class Run(Protocol):
 
 
 class Start(Protocol):
-    """Starts the command line as a process of its own."""
+    """Starts the command line as a process of its own, ``within`` another command that runs it."""
 
-    def __call__(self, *arguments: str | Path) -> subprocess.Popen[str]: ...
+    def __call__(self, *arguments: str | Path, within: tuple[str, ...] = ()) -> subprocess.Popen[str]: ...

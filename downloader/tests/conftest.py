@@ -71,8 +71,8 @@ def start() -> Iterator[Start]:
     """Start the command line as a process of its own, which does not outlive the test."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: str | Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "llmkube_downloader", *map(str, arguments)]
+    def begin(*arguments: str | Path, within: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        command = [*within, sys.executable, "-m", "llmkube_downloader", *map(str, arguments)]
         process = subprocess.Popen(
             command,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), os.environ.get("PYTHONPATH", "")])},

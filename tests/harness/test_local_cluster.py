@@ -15,7 +15,7 @@ import pytest
 from cluster import provider
 from cluster.choice import choice
 from cluster.local import bringup
-from cluster.local.layout import clusters_dir, existing, locked, read_record
+from cluster.local.layout import clusters_dir, existing, free_slot, locked, read_record
 from harness.machine import look
 from images.build import NODE_IMAGES, build
 from toolchain.catalog import CLUSTER
@@ -115,3 +115,16 @@ def _wait_until_started(name: str, run: subprocess.Popen[bytes]) -> None:
         assert run.stdout is not None
         select.select([run.stdout], [], [], 0.05)  # wakes at once when the run says something or ends
     pytest.fail("the bring-up did not start within 30 s")
+
+
+def test_addresses_that_this_machine_uses_already_are_left_alone() -> None:
+    with locked():
+        slot = free_slot()
+        subprocess.run(["ip", "link", "add", "taken", "type", "bridge"], check=True)
+        try:
+            subprocess.run(["ip", "address", "add", f"10.245.{slot}.9/24", "dev", "taken"], check=True)
+            subprocess.run(["ip", "link", "set", "taken", "up"], check=True)
+            assert free_slot() != slot
+        finally:
+            subprocess.run(["ip", "link", "delete", "taken"], check=True)
+        assert free_slot() == slot

@@ -108,10 +108,17 @@ def locked() -> Iterator[None]:
 
 def free_slot() -> int:
     """The lowest slot that no cluster has, of this cache folder or of another. Call it under `locked`."""
-    taken = {record.slot for record in map(read_record, existing()) if record}
+    taken = {record.slot for record in map(read_record, existing()) if record} | _routed_slots()
     links = {path.name for path in Path("/sys/class/net").iterdir()}
     free = [slot for slot in range(MAX_SLOTS) if slot not in taken and Layout("", slot).link not in links]
     if not free:
         message = f"{MAX_SLOTS} local clusters exist already; remove some: `make cluster-down`"
         raise RuntimeError(message)
     return free[0]
+
+
+def _routed_slots() -> set[int]:
+    """Slots whose addresses this machine uses for something else: it has a route to 10.245.<slot>.0."""
+    rows = [line.split() for line in Path("/proc/net/route").read_text().splitlines()[1:]]
+    networks = [bytes.fromhex(row[1])[::-1] for row in rows]  # the kernel writes them as little-endian numbers
+    return {network[2] for network in networks if network[:2] == bytes([10, 245])}
