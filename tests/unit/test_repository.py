@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-
-from preflight import checks
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -60,16 +57,3 @@ def test_plan_of_the_demo_needs_no_installed_package() -> None:
     code = "import demo.plan, sys; print([name for name in sys.modules if name in ('yaml', 'click', 'gguf')])"
     command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, 'tests'); {code}"]
     assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "[]"
-
-
-def test_readme_asks_for_what_the_checks_ask_for() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert f"{(checks.MINIMUM_MEMORY >> 30) + 1} GiB of memory, {checks.MINIMUM_DISK >> 30} GiB of disk" in readme
-
-
-def test_readme_shows_the_examples_as_they_are() -> None:
-    readme = (ROOT / "README.md").read_text()
-    for name in ("argocd/application", "flux/helmrelease"):
-        example = list(yaml.safe_load_all((ROOT / "values-examples" / f"{name}.yaml").read_text()))
-        blocks = [list(yaml.safe_load_all(block)) for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)]
-        assert example in blocks, name
