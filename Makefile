@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/llmkube
 TOOLS := $(CACHE)/bin
 STAMP := $(VENV)/requirements-$(shell cat requirements/dev.txt downloader/pyproject.toml plugin/pyproject.toml | sha256sum | cut -c1-12)
+HELMS := HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3
 export PYTHONPATH := $(CURDIR)/tests
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -36,24 +37,20 @@ help: ## Show this list
 ##@ Test it
 
 .PHONY: test
-test: lint ## Every test, the ones on the cluster included
-	@$(PYTHON) -m preflight cluster
-	@$(BIN)/python -m toolchain test --bin $(TOOLS) >/dev/null
-	@HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3 $(TOOLS)/helm-unittest --strict charts/llmkube
-	@HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3 $(BIN)/python -m pytest
+test: lint tools test-chart-lint ## Every test, the ones on the cluster included
+	@$(HELMS) $(BIN)/python -m pytest
 
 .PHONY: test-unit
 test-unit: tools-chart ## What needs neither a cluster nor anything built or installed: seconds
-	@HELM=$(TOOLS)/helm $(BIN)/python -m pytest -m "not cluster and not slow" --ignore tests/chart
+	@$(HELMS) $(BIN)/python -m pytest -m "not cluster and not slow" --ignore tests/chart
 
 .PHONY: test-chart
-test-chart: tools-chart ## The chart: helm-unittest, vectors, examples
-	@$(TOOLS)/helm-unittest --strict charts/llmkube
-	@HELM=$(TOOLS)/helm $(BIN)/python -m pytest tests/chart
+test-chart: test-chart-lint ## The chart: chart-testing, helm-unittest, vectors, examples
+	@$(HELMS) $(BIN)/python -m pytest tests/chart
 
 .PHONY: test-cluster
 test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up when it is there)
-	@HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3 $(BIN)/python -m pytest -m cluster
+	@$(HELMS) $(BIN)/python -m pytest -m cluster
 
 .PHONY: lint
 lint: venv ## ruff, mypy, yamllint
@@ -92,7 +89,7 @@ fmt: venv ## Format the Python files
 .PHONY: docs
 docs: tools-chart ## Regenerate schema, chart README and rendered examples
 	@$(BIN)/python tests/tools/values_schema.py charts/llmkube/values.yaml --write
-	@HELM=$(TOOLS)/helm $(BIN)/python tests/tools/render_examples.py
+	@$(HELMS) $(BIN)/python tests/tools/render_examples.py
 
 .PHONY: lock
 lock: venv ## Compile the hash-locked requirements anew
@@ -102,10 +99,15 @@ lock: venv ## Compile the hash-locked requirements anew
 tools: venv ## Build every tool from source (once; they stay in the cache folder)
 	@$(PYTHON) -m preflight cluster
 	@$(BIN)/python -m toolchain test --bin $(TOOLS) >/dev/null
+	@$(BIN)/python -m cluster prepare
 
 .PHONY: tools-chart
 tools-chart: venv
 	@$(BIN)/python -m toolchain chart --bin $(TOOLS) >/dev/null
+
+.PHONY: test-chart-lint
+test-chart-lint: tools-chart
+	@PATH="$(TOOLS):$(CURDIR)/$(BIN):$$PATH" ct lint --config ct.yaml --all
 
 .PHONY: venv
 venv: $(STAMP) ## Make the development environment in .venv

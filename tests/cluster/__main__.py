@@ -1,4 +1,7 @@
-"""`python -m cluster up|down|status|shell [NAME]`: a cluster to work with, kept until `down`."""
+"""`python -m cluster prepare|up|down|status|shell [NAME]`: a cluster to work with, kept until `down`.
+
+`prepare` builds what a cluster needs, so that a later `up` takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,30 @@ from cluster import provider
 from cluster.choice import choice
 from cluster.local import bringup
 from cluster.local.layout import existing, locked
+from images.build import NODE_IMAGES, build
 from toolchain.catalog import CLUSTER
 
 
 def main() -> None:
     """Dispatches to the command; a failure is one message, not a traceback."""
     parser = argparse.ArgumentParser(prog="cluster", description=__doc__)
-    parser.add_argument("command", choices=["up", "down", "status", "shell"])
+    parser.add_argument("command", choices=["prepare", "up", "down", "status", "shell"])
     parser.add_argument("name", nargs="?", default="dev")
     arguments = parser.parse_args()
     try:
-        {"up": _up, "down": _down, "status": _status, "shell": _shell}[arguments.command](arguments.name)
+        {"prepare": _prepare, "up": _up, "down": _down, "status": _status, "shell": _shell}[arguments.command](
+            arguments.name
+        )
     except (RuntimeError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: what was made so far is removed")
+
+
+def _prepare(_: str) -> None:
+    if choice() == "local":
+        provider.tools_folder(CLUSTER)
+        build(NODE_IMAGES)
 
 
 def _up(name: str) -> None:

@@ -1,10 +1,11 @@
-"""`python -m preflight python|chart|cluster`: ready for that purpose, or one line that says what to do."""
+"""`python -m preflight python|cluster`: ready for that purpose, or one line that says what to do."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from cluster.choice import choice
 from preflight import checks
 from toolchain.build import cache_root
 
@@ -16,12 +17,14 @@ def main() -> None:
     purpose = parser.parse_args().purpose
     try:
         checks.check_python()
+        if purpose == "cluster" and choice() != "local":
+            return  # kind and a user's own cluster need nothing of this machine that their own tools do not say
         if purpose == "cluster":
             checks.check_root()
             checks.check_memory()
             checks.check_disk(cache_root())
         checks.install(checks.missing(purpose))
-    except checks.PreflightError as error:
+    except (checks.PreflightError, RuntimeError) as error:
         sys.exit(f"error: {error}")
 
 

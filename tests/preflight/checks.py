@@ -41,7 +41,7 @@ _CLUSTER = [
     Package("libseccomp-dev", "/usr/include/seccomp.h"),
     Package("pkg-config", "pkg-config"),
 ]
-PURPOSES = {"python": _PYTHON, "chart": [], "cluster": _CLUSTER}
+PURPOSES = {"python": _PYTHON, "cluster": _CLUSTER}
 
 
 class PreflightError(Exception):

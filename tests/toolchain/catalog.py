@@ -98,9 +98,9 @@ TOOLS: dict[str, Tool] = {
 
 CLUSTER = ("kube", "etcd", "pause", "cni", "coredns", "containerd", "runc", "local-path-provisioner")
 SETS: dict[str, tuple[str, ...]] = {
-    "chart": ("helm", "helm-unittest"),
+    "chart": ("helm", "helm-unittest", "ct"),
     "cluster": CLUSTER,
     "demo": ("helm", *CLUSTER),
     "demo-foreign": ("helm",),
-    "test": ("helm", "helm-unittest", *CLUSTER, "helm3", "ct"),
+    "test": ("helm", "helm-unittest", "ct", "helm3"),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from preflight import __main__ as preflight
 from preflight import checks
 
 
@@ -46,3 +47,20 @@ def test_an_old_python_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "MINIMUM_PYTHON", (9, 9))
     with pytest.raises(checks.PreflightError, match=r"Python 9\.9 or newer is needed"):
         checks.check_python()
+
+
+def test_a_users_own_cluster_needs_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTEXT", "mine")
+    monkeypatch.setattr(checks, "MINIMUM_MEMORY", 2**60)
+    monkeypatch.setattr("sys.argv", ["preflight", "cluster"])
+    preflight.main()
+
+
+def test_the_checks_of_a_cluster_end_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONTEXT", raising=False)
+    monkeypatch.setenv("LLMKUBE_TEST_CLUSTER", "local")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(checks, "MINIMUM_MEMORY", 2**60)
+    monkeypatch.setattr("sys.argv", ["preflight", "cluster"])
+    with pytest.raises(SystemExit, match=r"error: .* GiB of memory are needed"):
+        preflight.main()

@@ -41,7 +41,7 @@ def test_make_help_explains_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = set(re.findall(r"^\.PHONY: ([a-z-]+)$", makefile, re.MULTILINE))
     explained = set(re.findall(r"^([a-z-]+):.*## \S", makefile, re.MULTILINE))
-    assert targets - explained == {"tools-chart"}  # a part of others, of no use alone
+    assert targets - explained == {"tools-chart", "test-chart-lint"}  # parts of others, of no use alone
     output = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert all(re.search(rf"^  {target} +\S", output, re.MULTILINE) for target in explained)
 
