@@ -6,8 +6,6 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.local.namespace import start_time
-
 # Folders in which container runtimes, Kubernetes and image builds keep things when they are left to themselves.
 WATCHED = ("/run", "/var/lib", "/var/log", "/var/run", "/opt", "/etc", "/usr/local")
 KNOWN = (
@@ -59,14 +57,17 @@ def _unified() -> frozenset[str]:
 
 
 def _processes() -> list[str]:
+    """The machine's own processes, and of each cluster its process 1, with which everything else in it ends."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            name = (folder / "comm").read_text().strip()
+            status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if name.startswith(KNOWN) and start_time(int(folder.name)) is not None:
-            found.append(f"{name} {folder.name}")
+        inside = status["NSpid"].split()[1:]  # its ids in the namespaces it is in besides ours
+        ended = status["State"].split()[0] == "Z"
+        if status["Name"].strip().startswith(KNOWN) and not ended and inside in ([], ["1"]):
+            found.append(f"{status['Name'].strip()} {folder.name}")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,20 @@ SHARED = ("tools", "images", "plugin-venv")  # what is built once
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """A cache folder of its own, so that a demo of the developer goes on, with what is built once."""
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A cache folder of its own, so that a demo of the developer goes on, with what is built once.
+
+    What a failed demo left is removed in the end.
+    """
     tools_folder(SETS["demo"])
     build([DOWNLOADER, MODEL_SERVER, *NODE_IMAGES])
     (tmp_path / "llmkube").mkdir()
     for name in SHARED:
         (cache_root() / name).mkdir(exist_ok=True)
         (tmp_path / "llmkube" / name).symlink_to(cache_root() / name)
-    return os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    variables = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    yield variables
+    _make("demo-down", variables)
 
 
 def test_the_demo_chats_starts_again_without_fetching_and_leaves_nothing(environment: dict[str, str]) -> None:
