@@ -19,7 +19,6 @@ KNOWN = (
     "buildah",
     "conmon",
     "runc",
-    "fakehub",
 )
 
 
@@ -62,11 +61,13 @@ def _processes() -> list[str]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+            hub = b"-m\0fakehub\0" in (folder / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):
             continue
         inside = status["NSpid"].split()[1:]  # its ids in the namespaces it is in besides ours
         ended = status["State"].split()[0] == "Z"
-        if status["Name"].strip().startswith(KNOWN) and not ended and inside in ([], ["1"]):
+        known = hub or status["Name"].strip().startswith(KNOWN)
+        if known and not ended and inside in ([], ["1"]):
             found.append(f"{status['Name'].strip()} {folder.name}")
     return found
 
