@@ -46,9 +46,12 @@ def llama_server(model: Path) -> Iterator[str]:
         lines = iter(process.stderr.readline, "")
         warning = next(lines)
         assert warning == "warning: ignored arguments: -ngl 99\n"
-        yield next(line for line in lines if line.startswith("listening on ")).split()[-1]
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+        try:
+            yield next(line for line in lines if line.startswith("listening on ")).split()[-1]
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()  # Popen's own end waits without limit: a server that hangs must fail the test, not hold it
 
 
 def ask(url: str, question: dict[str, Any] | None = None) -> Any:
