@@ -37,21 +37,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def llama_server(model: Path) -> Iterator[str]:
+def llama_server(model: Path, tmp_path: Path) -> Iterator[str]:
     """The URL of a server with the flags the chart sets and one it may set; it must end at once when told to."""
     command = [sys.executable, str(LLAMA_SERVER), "--model", str(model), "--alias", "tiny", "--host", "127.0.0.1"]
     command += ["--port", "0", "-c", "512", "--threads", "1", "-ngl", "99"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        lines = iter(process.stderr.readline, "")
-        warning = next(lines)
-        assert warning == "warning: ignored arguments: -ngl 99\n"
+    log = tmp_path / "log"
+    with log.open("w") as err, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=err, text=True) as process:
+        assert process.stdout is not None
         try:
-            yield next(line for line in lines if line.startswith("listening on ")).split()[-1]
+            yield process.stdout.readline().removeprefix("listening on ").strip()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=60) == 0
+            assert process.wait(timeout=60) == signal.SIGTERM
         finally:
             process.kill()  # Popen's own end waits without limit: a server that hangs must fail the test, not hold it
+    assert log.read_text().startswith("warning: ignored arguments: -ngl 99\n")
 
 
 def ask(url: str, question: dict[str, Any] | None = None) -> Any:

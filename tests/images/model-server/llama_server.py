@@ -8,7 +8,6 @@ import ctypes
 import os
 import signal
 import sys
-import time
 from typing import Any
 
 # argparse would take `-ngl` for `-n gl`, so it gets to know long options only.
@@ -36,9 +35,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def die_at_once_when_told() -> None:
-    """Let signals end the process even while Python can not run: loading keeps the interpreter lock for seconds.
+    """Let a signal end the process in C, with its number as exit code, whatever Python and llama.cpp are doing.
 
-    As PID 1 the process has no default action for them.
+    As PID 1 the process has no default action for signals, and a handler in Python would wait for the interpreter lock,
+    which loading keeps for seconds. Ending the server in good order would wait for open requests for ever.
     """
     libc = ctypes.CDLL(None)
     for number in _STOP_SIGNALS:
@@ -59,17 +59,11 @@ def load(options: argparse.Namespace) -> Any:
     return xllamacpp.Server(parameters)
 
 
-def wait_for_the_end() -> None:
-    """Leave on a signal, at once: ending the server in good order would wait for open requests for ever."""
-    for number in _STOP_SIGNALS:
-        signal.signal(number, lambda *_: os._exit(0))
-    while True:
-        time.sleep(1)  # a signal that lands on another thread is handled when this returns
-
-
 if __name__ == "__main__":
     command = parse(sys.argv[1:])
     die_at_once_when_told()
     server = load(command)
-    print("listening on", server.listening_address, file=sys.stderr, flush=True)
-    wait_for_the_end()
+    # On standard output: on standard error it would run into a line that a thread of llama.cpp is writing.
+    print("listening on", server.listening_address, flush=True)
+    while True:
+        signal.pause()
