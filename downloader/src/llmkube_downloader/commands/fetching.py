@@ -1,0 +1,79 @@
+"""``fetch`` and ``key``: from a source to an entry, and to the name of one."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llmkube_downloader.commands.answer import answer, reported, save_report
+from llmkube_downloader.options import examples, output_flag, root_flag, source_arguments, transfer_flags
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmkube_downloader.key import Source
+
+
+@click.command(
+    name="fetch",
+    epilog=examples(
+        "fetch --root /models hf://org/repo/model-q4.gguf",
+        "fetch --root /models hf://org/repo --include '*.safetensors' --include '*.json'",
+        "fetch --root /models https://example.com/model.gguf --sha256 HEX",
+    ),
+)
+@source_arguments
+@root_flag()
+@transfer_flags
+@output_flag()
+def fetch_command(source: str, root: Path, output: str, report: Path | None, **flags: Any) -> None:
+    """Make sure that the model SOURCE is on the volume, whole and verified.
+
+    An entry that is there costs no network and no writing. The last line of the output is the path of the entry.
+
+    Sources: https://, http:// (only to hosts of --allow-http), hf://org/repo[@revision][/file], file:///path.
+    """
+    from llmkube_downloader.fetch import Request, fetch
+    from llmkube_downloader.text import fetch_text
+    from llmkube_downloader.transfer.progress import Meter
+
+    with reported(output, report):
+        request = Request(
+            source=_parsed(source, flags),
+            root=root,
+            hashes=dict(flags["sha256"]),
+            allow_http=frozenset(host for hosts in flags["allow_http"] for host in hosts),
+            lock_wait=flags["lock_wait"],
+            stall_timeout=flags["stall_timeout"],
+            expect_size=flags["expect_size"],
+        )
+        result = fetch(request, Meter(sys.stderr)).to_json()
+    if report:
+        save_report(report, result)
+    answer(output, result, fetch_text(result))
+
+
+@click.command(name="key", epilog=examples("key hf://org/repo --include '*.safetensors'"))
+@source_arguments
+@output_flag()
+def key_command(source: str, output: str, **flags: Any) -> None:
+    """Print the cache key of SOURCE: the name of its entry on a volume."""
+    from llmkube_downloader.report import SCHEMA
+
+    with reported(output):
+        parsed = _parsed(source, flags)
+    answer(output, {"schema": SCHEMA, "key": parsed.key, "canonical": parsed.canonical}, parsed.key)
+
+
+def _parsed(source: str, flags: dict[str, Any]) -> Source:
+    from llmkube_downloader.key import parse_source
+
+    return parse_source(
+        source,
+        revision=flags["revision"],
+        files=flags["file"],
+        include=flags["include"],
+        exclude=flags["exclude"],
+    )
