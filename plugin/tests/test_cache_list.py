@@ -108,7 +108,7 @@ def test_a_container_that_crashes_again_and_again_counts_as_failed(cluster: Fake
     assert listed(run)[releases.TINY_KEY]["failure"]["name"] == "auth"
 
 
-def test_a_running_fetch_is_fetching_whatever_was_reported_before(cluster: FakeKubernetes, run: Run) -> None:
+def test_a_fetch_that_is_tried_again_still_shows_what_ended_the_try_before(cluster: FakeKubernetes, run: Run) -> None:
     items = releases.serving()
     status = {"phase": "Pending", "initContainerStatuses": [{"name": "fetch", "state": {"running": {}}}]}
     failed = releases.job_pod(releases.ended(16, releases.failed(16, "origin-unavailable", "c", "a")), "Failed")
@@ -117,7 +117,9 @@ def test_a_running_fetch_is_fetching_whatever_was_reported_before(cluster: FakeK
 
     entry = listed(run)[releases.TINY_KEY]
 
-    assert (entry["state"], entry["failure"]) == ("fetching", None)
+    assert (entry["state"], entry["failure"]["cause"]) == ("fetching", "c")
+    assert "fetching (again after origin-unavailable)" in run("cache", "list").stdout
+    assert "    c\n    a\n" in run("cache", "status").stdout
 
 
 def test_releases_that_share_a_claim_share_the_row_of_an_entry(cluster: FakeKubernetes, run: Run) -> None:

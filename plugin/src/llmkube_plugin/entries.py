@@ -161,8 +161,11 @@ def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entr
     namespace, claim, _ = identity
     newest, fetch = evidence.newest, evidence.newest_fetch
     state, failure = _state(evidence), None
-    if state == FAILED and fetch:
-        failure, newest = fetch.failure, fetch
+    if fetch and state in (FAILED, FETCHING):
+        # While a fetch is tried again, what ended the try before is still what its user needs to know.
+        failure = fetch.failure
+    if fetch and state == FAILED:
+        newest = fetch
     return Entry(
         namespace,
         claim,

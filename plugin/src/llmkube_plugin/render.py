@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llmkube_plugin import pods, units
+from llmkube_plugin.model import FETCHING
 from llmkube_plugin.output import Column
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _size(entry: Entry, now: datetime) -> str:
 
 def _state(entry: Entry) -> str:
     if entry.failure:
-        return f"{entry.state} ({entry.failure.name})"
+        return f"{entry.state} ({'again after ' if entry.state == FETCHING else ''}{entry.failure.name})"
     return f"{entry.state} (orphan)" if entry.orphan else entry.state
 
 
