@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,6 @@ from llmkube_downloader.store import disk
 from llmkube_downloader.store.beacon import Heartbeat
 from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import Layout, entry_names
-from llmkube_downloader.store.manifest import DamagedManifestError, parse_manifest
 from llmkube_downloader.store.publish import publish
 from llmkube_downloader.store.staging import attempt, create_file, sweep
 from llmkube_downloader.store.trash import discard
@@ -25,34 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# The manifest.
-
-
-def test_a_manifest_is_read_as_it_was_written() -> None:
-    manifest = manifest_of({"a/b.json": b"{}", "c.gguf": MODEL})
-    assert parse_manifest(manifest.dump()) == manifest
-
-
-def test_no_change_of_a_manifest_goes_unnoticed() -> None:
-    data = manifest_of({"model.gguf": MODEL}).dump()
-    for position in range(len(data)):
-        changed = data[:position] + bytes([data[position] ^ 0x01]) + data[position + 1 :]
-        if changed.split() != data.split():
-            with pytest.raises((DamagedManifestError, DownloaderError)):
-                parse_manifest(changed)
-
-
-@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b'"text"', b'{"formatVersion": 1}', b"\xff"])
-def test_what_is_no_manifest_is_damage(data: bytes) -> None:
-    with pytest.raises(DamagedManifestError):
-        parse_manifest(data)
-
-
-def test_a_manifest_of_a_newer_version_is_not_damage() -> None:
-    body = json.loads(manifest_of({}).dump())
-    with pytest.raises(DownloaderError) as refused:
-        parse_manifest(json.dumps({**body, "formatVersion": 2}).encode())
-    assert refused.value.code is ExitCode.USAGE
+# Names.
 
 
 def test_only_a_single_gguf_file_is_renamed() -> None:

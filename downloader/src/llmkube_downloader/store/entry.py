@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.store.completeness import DamagedManifestError
 from llmkube_downloader.store.disk import names_in, read_small, storage_errors
 from llmkube_downloader.store.layout import KEY, MANIFEST_NAME
-from llmkube_downloader.store.manifest import DamagedManifestError, Manifest, parse_manifest
+from llmkube_downloader.store.manifest import Manifest, parse_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-FORMAT_VERSION = 1
-MANIFEST_NAME = ".llmkube.json"
+from llmkube_downloader.store.completeness import FORMAT_VERSION as FORMAT_VERSION
+from llmkube_downloader.store.completeness import MANIFEST_NAME as MANIFEST_NAME
+
+STATES_NAME = ".llmkube.sha256"
 SINGLE_GGUF_NAME = "model.gguf"
 KEY = re.compile(r"[0-9a-f]{16}")
 

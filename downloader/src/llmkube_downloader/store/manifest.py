@@ -1,18 +1,16 @@
-"""The manifest: what an entry holds, with hashes and a checksum of itself. It is written before publication."""
+"""The manifest: what an entry holds, with hashes and a checksum of itself. It is written before publication.
+
+How one is read is said in ``completeness``, because a warm start has no time to import this module.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store.layout import FORMAT_VERSION
-
-
-class DamagedManifestError(ValueError):
-    """The bytes are no manifest, or not the one that was written."""
+from llmkube_downloader.store.completeness import FORMAT_VERSION, NewerManifestError, check_manifest, seal
 
 
 @dataclass(frozen=True)
@@ -24,6 +22,7 @@ class FileRecord:
     - size: bytes.
     - sha256: 64 hexadecimal digits, of the bytes as written.
     - verified: ``sha256`` when the origin or the user said the same hash, else ``size``.
+    - validator: what the origin called this content, byte for byte (a strong ETag); None when it did not say.
     """
 
     path: str
@@ -31,6 +30,7 @@ class FileRecord:
     size: int
     sha256: str
     verified: str
+    validator: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Manifest:
     - files: every file but the manifest itself.
     - created: time of publication, ISO 8601 in UTC.
     - tool: name and version of what built the entry.
+    - checkpoints: SHA-256 of the file of hash states beside the manifest; None when there is none.
     """
 
     key: str
@@ -62,6 +63,7 @@ class Manifest:
     files: tuple[FileRecord, ...]
     created: str
     tool: str
+    checkpoints: str | None = None
 
     @property
     def size(self) -> int:
@@ -74,10 +76,11 @@ class Manifest:
         return "sha256" if all(file.verified == "sha256" for file in self.files) else "size"
 
     def dump(self) -> bytes:
-        """Return the manifest as JSON with its checksum."""
-        body = {"formatVersion": FORMAT_VERSION, **asdict(self)}
-        body["selfSha256"] = _checksum(body)
-        return (json.dumps(body, indent=1) + "\n").encode("ascii")
+        """Return the manifest as JSON, one line per field and file, with its checksum in the last line."""
+        fields = {"formatVersion": FORMAT_VERSION, **asdict(self)}
+        files = ",\n".join(f"  {json.dumps(file)}" for file in fields.pop("files"))
+        lines = [f' "{name}": {json.dumps(value)},\n' for name, value in fields.items()]
+        return seal("".join(["{\n", *lines, f' "files": [\n{files}\n ],\n']).encode("ascii"))
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -87,19 +90,9 @@ def parse_manifest(data: bytes) -> Manifest:
     Raises DownloaderError: USAGE, when a newer version of llmkube wrote them.
     """
     try:
-        body = json.loads(data)
-        version = body["formatVersion"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedManifestError("the manifest can not be parsed") from error
-    if isinstance(version, int) and version > FORMAT_VERSION:
-        raise newer_format("the manifest", version)
-    if body.pop("selfSha256", None) != _checksum(body):
-        raise DamagedManifestError("the manifest does not have its own checksum")
-    body.pop("formatVersion")
-    try:
-        return _from_json(body)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DamagedManifestError("the manifest lacks a field") from error
+        return manifest_from(check_manifest(data))
+    except NewerManifestError as error:
+        raise newer_format("the manifest", error.version) from error
 
 
 def newer_format(what: str, version: int) -> DownloaderError:
@@ -111,11 +104,9 @@ def newer_format(what: str, version: int) -> DownloaderError:
     )
 
 
-def _from_json(body: dict[str, Any]) -> Manifest:
-    files = tuple(FileRecord(**file) for file in body.pop("files"))
-    selection = Selection(**{name: tuple(values) for name, values in body.pop("selection").items()})
-    return Manifest(files=files, selection=selection, **body)
-
-
-def _checksum(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode("ascii")).hexdigest()
+def manifest_from(fields: dict[str, Any]) -> Manifest:
+    """Return the manifest of fields that were checked."""
+    rest = {name: value for name, value in fields.items() if name not in ("formatVersion", "selfSha256")}
+    files = tuple(FileRecord(**file) for file in rest.pop("files"))
+    selection = Selection(**{name: tuple(values) for name, values in rest.pop("selection").items()})
+    return Manifest(files=files, selection=selection, **rest)
