@@ -10,7 +10,8 @@ import pytest
 from llmkube_downloader.cli import commands
 from llmkube_downloader.errors import ExitCode
 from llmkube_downloader.sources import FETCHED_SCHEMES
-from llmkube_downloader.sources.selection import NEVER_SERVED, OTHER_WEIGHTS
+from llmkube_downloader.sources.selection import NEVER_SERVED
+from llmkube_downloader.sources.weights import OTHER_WEIGHTS, SECOND_COPIES
 
 REFERENCE = (Path(__file__).parents[2] / "docs" / "downloader.md").read_text()
 FLAGS = [
@@ -44,6 +45,6 @@ def test_every_exit_code_is_documented() -> None:
 def test_what_is_fetched_by_default_is_documented() -> None:
     for scheme in FETCHED_SCHEMES:
         assert f"| `{scheme}://" in REFERENCE
-    for pattern in (".git*", "README*", "*.md", "*.pdf", *OTHER_WEIGHTS):
+    for pattern in (".git*", "README*", "*.md", "*.pdf", *OTHER_WEIGHTS, *SECOND_COPIES):
         assert f"`{pattern}`" in REFERENCE
     assert {".git*", "README*", "*.md", "*.pdf"} < set(NEVER_SERVED)

@@ -74,7 +74,7 @@ def test_a_file_that_may_not_be_read_is_an_auth_error(start: Start, root: Path, 
 
 
 def test_a_scheme_of_a_later_version_is_named(run: Run, root: Path) -> None:
-    for source in ("s3://b/m.gguf", "gs://b/m", "az://a/c/m", "oci://r.example/m:v1", "ms://org/repo", "pvc://claim/m"):
+    for source in ("s3://b/m.gguf", "gs://b/m", "az://a/c/m", "oci://r.example/m:v1", "ms://org/repo"):
         done = run("fetch", source, "--root", root)
         assert done.code == 10
         assert "hf://" in done.err

@@ -89,7 +89,7 @@ Given the root context. Returns JSON: a list of entries under "items".
 What the server loads: a file where the values name it, the entry's directory otherwise. An entry of one GGUF file holds it as
 model.gguf, other files keep their paths in the repository. What include patterns add to named files is only known while
 downloading, so with them nothing is known. Of several files the first is the one to load: llama.cpp finds the other parts of
-a model beside it.
+a model beside it. The first part alone stands for all of them, which then keep their names.
 Given the root context.
 */}}
 {{- define "llmkube.cache.modelPath" -}}
@@ -98,9 +98,12 @@ Given the root context.
 {{- if $entry.files }}{{ $name = first $entry.files }}
 {{- else if has $entry.scheme (list "https" "http") }}{{ $name = regexReplaceAll "[?#].*$" .Values.model.source "" }}
 {{- else if has $entry.scheme (list "s3" "gs" "az" "file") }}{{ $name = .Values.model.source }}{{ end -}}
+{{- $parts := and (has $entry.scheme (list "hf" "file")) (regexMatch "-0*1-of-0*([2-9]|[1-9][0-9]+)[.]gguf$" $name) -}}
 {{- if .Values.model.include -}}
 {{- $entry.directory -}}
-{{- else if and (hasSuffix ".gguf" $name) (le (len (uniq $entry.files)) 1) -}}
+{{- else if and $parts (not $entry.files) -}}
+{{- printf "%s/%s" $entry.directory (base $name) -}}
+{{- else if and (not $parts) (hasSuffix ".gguf" $name) (le (len (uniq $entry.files)) 1) -}}
 {{- printf "%s/model.gguf" $entry.directory -}}
 {{- else if and $entry.files (or (hasSuffix ".gguf" $name) (eq (len (uniq $entry.files)) 1)) -}}
 {{- printf "%s/%s" $entry.directory (first $entry.files) -}}

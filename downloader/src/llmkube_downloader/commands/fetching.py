@@ -33,7 +33,8 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
 
     An entry that is there costs no network and no writing. The last line of the output is the path of the entry.
 
-    Sources: https://, http:// (only to hosts of --allow-http), hf://org/repo[@revision][/file], file:///path.
+    Sources: https://, http:// (only to hosts of --allow-http), hf://org/repo[@revision][/file], file:///path,
+    pvc://claim/path.
     """
     from llmkube_downloader.fetch import Request, fetch
     from llmkube_downloader.text import fetch_text

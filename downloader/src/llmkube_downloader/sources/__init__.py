@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from llmkube_downloader.sources.interface import Origin
     from llmkube_downloader.transfer.client import HttpClient
 
-FETCHED_SCHEMES = ("https", "http", "hf", "file")
+FETCHED_SCHEMES = ("https", "http", "hf", "file", "pvc")
 
 
 def origin_of(source: Source, client: HttpClient) -> Origin:
@@ -28,6 +28,10 @@ def origin_of(source: Source, client: HttpClient) -> Origin:
         from llmkube_downloader.sources.file import FileOrigin
 
         return FileOrigin()
+    if source.scheme == "pvc":
+        from llmkube_downloader.sources.pvc import PvcOrigin
+
+        return PvcOrigin()
     from llmkube_downloader.sources.http import HttpOrigin
 
     return HttpOrigin(client)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.sources.interface import Plan, RemoteFile
-from llmkube_downloader.sources.selection import checked_path, select
+from llmkube_downloader.sources.selection import checked_path, refuse_selection, select
+from llmkube_downloader.sources.shards import check_shards, is_first_shard, with_shards
 
 if TYPE_CHECKING:
     from llmkube_downloader.key import Source
@@ -20,17 +21,37 @@ class FileOrigin:
 
     def resolve(self, source: Source) -> Plan:
         """List what is there. The path is taken as written, without percent decoding."""
-        place = _place(source)
-        try:
-            return self._plan(source, place)
-        except OSError as error:
-            raise _unreadable(error) from error
+        return plan_of(source, _place(source))
 
-    def _plan(self, source: Source, place: Path) -> Plan:
-        if not stat.S_ISDIR(place.stat().st_mode):
-            return Plan(None, (_remote(place, checked_path(place.name)),))
-        paths = [str(file.relative_to(place)) for file in _files_below(place)]
-        return Plan(None, tuple(_remote(place / path, checked_path(path)) for path in select(paths, source)))
+
+def plan_of(source: Source, place: Path, within: Path | None = None) -> Plan:
+    """Return the plan to copy a file or a directory.
+
+    - source: what of a directory is wanted.
+    - place: absolute path of the file or directory.
+    - within: the directory that links must not lead out of; None where they may.
+
+    Raises DownloaderError: NOT_FOUND, AUTH or ORIGIN_UNAVAILABLE, when it can not be read; POLICY, when it is neither
+    file nor directory or a link leads out; and what select raises.
+    """
+    try:
+        return Plan(None, tuple(_remote(file, path, within) for path, file in _wanted(source, place).items()))
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _wanted(source: Source, place: Path) -> dict[str, Path]:
+    """Map the paths of the wanted files to where they lie."""
+    if stat.S_ISDIR(place.stat().st_mode):
+        paths = {str(file.relative_to(place)): file for file in _files_below(place)}
+        wanted = select({path: file.stat().st_size for path, file in paths.items()}, source)
+        return {checked_path(path): paths[path] for path in wanted}
+    refuse_selection(source)
+    if not is_first_shard(place.name):
+        return {checked_path(place.name): place}
+    beside = os.listdir(place.parent)  # noqa: PTH208 - names are wanted, not paths
+    check_shards([place.name], beside, str(place.parent))
+    return {name: place.parent / name for name in sorted(with_shards(place.name, beside))}
 
 
 class _FileBody:
@@ -76,7 +97,13 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _remote(file: Path, path: str) -> RemoteFile:
+def _remote(file: Path, path: str, within: Path | None) -> RemoteFile:
+    if within is not None and not file.resolve().is_relative_to(within.resolve()):
+        raise DownloaderError(
+            ExitCode.POLICY,
+            f"{file} is a link that leads out of {within}",
+            "Put the file itself there, or leave it out with --exclude.",
+        )
     status = file.stat()
     if not stat.S_ISREG(status.st_mode):
         raise DownloaderError(

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.sources.interface import Plan, RemoteFile
-from llmkube_downloader.sources.selection import checked_path
+from llmkube_downloader.sources.selection import checked_path, refuse_selection
 
 if TYPE_CHECKING:
     from llmkube_downloader.key import Source
@@ -26,12 +26,7 @@ class HttpOrigin:
 
     def resolve(self, source: Source) -> Plan:
         """Ask for the file's size and, where the server announces one, its hash."""
-        if source.files or source.include or source.exclude:
-            raise DownloaderError(
-                ExitCode.USAGE,
-                f"{source.display} is one file, from which nothing can be selected",
-                "Leave --file, --include and --exclude out.",
-            )
+        refuse_selection(source)
         announced = self._client.describe(source.url)
         path = file_name(source.url)
         remote = RemoteFile(path, announced.size, announced.sha256, lambda: open_file(self._client, source.url, path))

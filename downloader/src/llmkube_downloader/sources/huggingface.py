@@ -55,7 +55,8 @@ class HuggingFaceOrigin:
         if info.sha is None:
             raise interrupted(f"{self._endpoint} names no commit for {source.display}")
         listed = {sibling.rfilename: sibling for sibling in info.siblings or []}
-        return Plan(info.sha, tuple(self._file(source, info.sha, listed[path]) for path in select(listed, source)))
+        wanted = select({path: sibling.size for path, sibling in listed.items()}, source)
+        return Plan(info.sha, tuple(self._file(source, info.sha, listed[path]) for path in wanted))
 
     def _file(self, source: Source, commit: str, sibling: RepoSibling) -> RemoteFile:
         path = checked_path(sibling.rfilename)

@@ -3,51 +3,67 @@
 from __future__ import annotations
 
 import unicodedata
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.sources.shards import check_shards, is_first_shard, with_shards
+from llmkube_downloader.sources.weights import matches, refuse_choice, refuse_pickles, second_copies
 from llmkube_downloader.store.layout import MANIFEST_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from llmkube_downloader.key import Source
 
 # What a server never reads. It is skipped when a source is given without files and include patterns.
 NEVER_SERVED: tuple[str, ...] = (
-    *(".git*", "*/.git*", "README*", "*.md"),
+    *(".git*", "*/.git*", ".cache/*", "README*", "*.md", "imatrix*", "*/imatrix*", "*.imatrix"),
     *("*.png", "*.jpg", "*.jpeg", "*.gif", "*.svg", "*.webp", "*.mp4", "*.pdf"),
 )
-# The same weights in formats that servers read less well; skipped where the better ones are there.
-BETTER_WEIGHTS = ("*.safetensors", "*.gguf")
-OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.tflite", "*.ot")
 
 _NAME_BYTES = 255
 
 
-def select(paths: Iterable[str], source: Source) -> list[str]:
+def select(files: Mapping[str, int | None], source: Source) -> list[str]:
     """Return the wanted paths, sorted.
 
     Files that are named are always wanted; patterns match whole paths, ``*`` matches ``/`` too, and a pattern that
-    ends in ``/`` means everything below. Without files and include patterns it is everything that a server reads.
+    ends in ``/`` means everything below. Without files and include patterns it is everything that a server reads: the
+    weights once. The first shard of a GGUF file stands for all of them.
 
-    Raises DownloaderError: NOT_FOUND, when a named file is not there or nothing matches.
+    - files: the bytes of every path that there is, None where unknown.
+
+    Raises DownloaderError: NOT_FOUND, when a named file or a shard is not there or nothing matches; POLICY for pickles
+    that nobody asked for, and for several GGUF models of which nobody chose one.
     """
-    available = sorted(set(paths))
     for path in source.files:
-        if path not in available:
-            raise _missing(path, available, source)
-    chosen = set(source.files)
-    if source.include or not source.files:
-        chosen |= {path for path in _candidates(available, source) if not _matches(path, source.exclude)}
-    if not chosen:
+        if path not in files:
+            raise _missing(path, sorted(files), source)
+    matching = _matching(files, source) if source.include or not source.files else []
+    # Whoever names other shards one by one has asked for just these.
+    whole = {*matching, *filter(is_first_shard, source.files)}
+    wanted = {*source.files, *(shard for path in whole for shard in with_shards(path, files))}
+    if not wanted:
         raise DownloaderError(
             ExitCode.NOT_FOUND,
             f"nothing in {source.base} matches the selection",
-            f"Change --include or --exclude; it holds {_examples(available)}.",
+            f"Change --include or --exclude; it holds {_examples(sorted(files))}.",
         )
-    return sorted(chosen)
+    check_shards(whole, files, source.base)
+    return sorted(wanted)
+
+
+def refuse_selection(source: Source) -> None:
+    """Refuse to select something of what is one file.
+
+    Raises DownloaderError: USAGE.
+    """
+    if source.files or source.include or source.exclude:
+        raise DownloaderError(
+            ExitCode.USAGE,
+            f"{source.display} is one file, from which nothing can be selected",
+            "Leave --file, --include and --exclude out.",
+        )
 
 
 def checked_path(path: str) -> str:
@@ -64,17 +80,18 @@ def checked_path(path: str) -> str:
     return path
 
 
-def _candidates(available: list[str], source: Source) -> list[str]:
+def _matching(files: Mapping[str, int | None], source: Source) -> list[str]:
+    """Return what the patterns choose, or what is chosen without any."""
     if source.include:
-        return [path for path in available if _matches(path, source.include)]
-    skipped = NEVER_SERVED
-    if any(_matches(path, BETTER_WEIGHTS) for path in available):
-        skipped += OTHER_WEIGHTS
-    return [path for path in available if not _matches(path, skipped)]
-
-
-def _matches(path: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(path, pattern + "*" if pattern.endswith("/") else pattern) for pattern in patterns)
+        chosen = [path for path in files if matches(path, source.include) and not matches(path, source.exclude)]
+        refuse_pickles(chosen, source)
+        return chosen
+    allowed = [path for path in files if not matches(path, (*NEVER_SERVED, *source.exclude))]
+    skipped = second_copies(allowed)
+    chosen = [path for path in allowed if not matches(path, skipped)]
+    refuse_pickles(chosen, source)
+    refuse_choice(chosen, files, source)
+    return chosen
 
 
 def _missing(path: str, available: list[str], source: Source) -> DownloaderError:
