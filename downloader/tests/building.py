@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from weights import gguf, sha256
 
+from llmkube_downloader.store.journal import Identity
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.manifest import FileRecord, Manifest, Selection
 from llmkube_downloader.store.publish import publish
@@ -38,6 +39,12 @@ def manifest_of(files: dict[str, bytes], **changes: Any) -> Manifest:
 
 def idle() -> tuple[int, int | None]:
     return 0, None
+
+
+def content(path: str, data: bytes = MODEL, **changes: Any) -> Identity:
+    """What a file of an attempt is to become."""
+    fields: dict[str, Any] = {"path": path, "size": len(data), "sha256": sha256(data), "validator": None}
+    return Identity(**{**fields, **changes})
 
 
 def age(path: Path, seconds: float = 61) -> None:

@@ -18,7 +18,7 @@ from origin_server import CERTIFICATES, Origin
 from llmkube_downloader import cli
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.volume import prepare
-from llmkube_downloader.transfer import retry
+from llmkube_downloader.transfer import retry, ring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,4 +110,5 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Do not wait between tries; return how long each wait would have been."""
     waited: list[float] = []
     monkeypatch.setattr(retry, "sleep", waited.append)
+    monkeypatch.setattr(ring.Ring, "rest", lambda _, seconds: waited.append(seconds))
     return waited

@@ -15,9 +15,8 @@ from weights import gguf
 
 from llmkube_downloader.fetch import Request, fetch
 from llmkube_downloader.key import parse_source
-from llmkube_downloader.store import volume
+from llmkube_downloader.store import part, volume
 from llmkube_downloader.store.beacon import Beacon
-from llmkube_downloader.transfer import download
 from llmkube_downloader.transfer.progress import Meter
 
 if TYPE_CHECKING:
@@ -68,12 +67,12 @@ def test_a_write_that_fails_leaves_nothing_behind(
 ) -> None:
     writes: list[int] = []
 
-    def write_all(_: int, data: memoryview) -> None:
+    def write(_: int, __: int, data: memoryview) -> None:
         writes.append(len(data))
         if len(writes) == 2:
             raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(download, "write_all", write_all)
+    monkeypatch.setattr(part, "_write_at", write)
     done = run("fetch", url, "--root", root)
     assert done.code == code
     assert "tiny.gguf" in done.err
@@ -81,8 +80,8 @@ def test_a_write_that_fails_leaves_nothing_behind(
 
 
 def test_a_short_write_is_continued(run: Run, root: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = os.write
-    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:1000]))
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, place: write(descriptor, data[:1000], place))
     assert run("fetch", url, "--root", root).code == 0
     assert model_of(root, url).read_bytes() == MODEL
 
@@ -210,7 +209,7 @@ def test_what_a_killed_fetch_left_is_removed_by_the_next_one(
     assert reply.stalled.wait(30)
     process.kill()
     process.wait()
-    assert len(staged(root)) == 3
+    assert len(staged(root)) == 4
     for path in staged(root):
         os.utime(path, (path.stat().st_mtime - 61,) * 2)
     assert run("fetch", url, "--root", root).code == 0

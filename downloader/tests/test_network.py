@@ -12,7 +12,7 @@ from weights import gguf
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.transfer import connection
 from llmkube_downloader.transfer.address import is_public, looks_public, parse_address
-from llmkube_downloader.transfer.client import seconds_to_wait
+from llmkube_downloader.transfer.client import wait_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,11 +244,11 @@ def test_an_address_is_shown_without_its_query() -> None:
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:
-    assert seconds_to_wait("7") == 7
-    assert seconds_to_wait("Thu, 01 Jan 1970 00:00:00 GMT") == 0
+    assert wait_of("7", None) == 7
+    assert wait_of("Thu, 01 Jan 1970 00:00:00 GMT", None) == 0
     for text in ("soon", "", "Thu, 99 Jan 99999 00:00:00 GMT", "9" * 5000):
-        assert seconds_to_wait(text) is None
-    assert seconds_to_wait(None) is None
+        assert wait_of(text, None) is None
+    assert wait_of(None, None) is None
 
 
 def test_a_broken_answer_is_an_unavailable_origin(run: Run, root: Path, origin: Origin) -> None:

@@ -25,7 +25,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_a_log_gets_a_line_every_few_seconds(clock: list[float]) -> None:
     stream = io.StringIO()
     meter = Meter(stream)
-    meter.begin(100 * 1024**2)
+    meter.begin(100 * 1024**2, 0)
     for _ in range(12):
         clock[0] += 1
         meter.advance(1024**2)
@@ -38,7 +38,7 @@ def test_a_log_gets_a_line_every_few_seconds(clock: list[float]) -> None:
 def test_a_terminal_gets_a_bar_that_messages_do_not_break(clock: list[float]) -> None:
     stream = Terminal()
     meter = Meter(stream)
-    meter.begin(1000)
+    meter.begin(1000, 0)
     clock[0] += 1
     meter.advance(500)
     meter.say("a message")
@@ -51,17 +51,15 @@ def test_a_terminal_gets_a_bar_that_messages_do_not_break(clock: list[float]) ->
 def test_without_a_total_the_bytes_are_shown(clock: list[float]) -> None:
     stream = io.StringIO()
     meter = Meter(stream)
-    meter.begin(None)
+    meter.begin(None, 0)
     clock[0] += 5
     meter.advance(5000)
     assert stream.getvalue() == "4.9 KiB, 1000 B/s\n"
 
 
-def test_bytes_received_again_count_as_received_but_not_as_done() -> None:
+def test_bytes_of_an_earlier_attempt_count_as_done_but_not_as_received() -> None:
     meter = Meter(io.StringIO())
-    meter.begin(100)
-    meter.advance(60)
-    meter.rewind(60)
-    meter.advance(100)
-    assert meter.progress() == (100, 100)
-    assert meter.received == 160
+    meter.begin(100, 60)
+    meter.advance(30)
+    assert meter.progress() == (90, 100)
+    assert (meter.received, meter.reused) == (30, 60)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from building import KEY, MODEL, age, build, failing, idle, manifest_of, stage
+from building import KEY, MODEL, age, build, content, failing, idle, manifest_of, stage
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import disk
@@ -16,7 +16,7 @@ from llmkube_downloader.store.beacon import Heartbeat
 from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import Layout, entry_names
 from llmkube_downloader.store.publish import publish
-from llmkube_downloader.store.staging import attempt, create_file, sweep
+from llmkube_downloader.store.staging import attempt
 from llmkube_downloader.store.trash import discard
 
 if TYPE_CHECKING:
@@ -159,28 +159,29 @@ def test_an_attempt_that_somebody_removed_is_not_published(layout: Layout) -> No
 # Staging.
 
 
-def test_an_attempt_leaves_nothing_behind(layout: Layout) -> None:
-    with attempt(layout, KEY, Heartbeat(idle)) as files:
-        os.close(create_file(files, "deep/model.gguf"))
+def test_an_attempt_that_received_nothing_leaves_nothing_behind(layout: Layout) -> None:
+    with attempt(layout, KEY, Heartbeat(idle)) as opened:
+        opened.open(content("deep/model.gguf")).close()
     assert list(layout.staging(KEY).iterdir()) == []
     assert list(layout.trash.iterdir()) == []
 
 
 def test_a_file_in_a_removed_attempt_does_not_bring_it_back(layout: Layout) -> None:
-    with attempt(layout, KEY, Heartbeat(idle)) as files:
-        discard(layout, files.parent)
+    with attempt(layout, KEY, Heartbeat(idle)) as opened:
+        discard(layout, opened.directory)
         with pytest.raises(DownloaderError) as failure:
-            create_file(files, "deep/model.gguf")
+            opened.open(content("deep/model.gguf"))
         assert failure.value.code is ExitCode.DELETED_OR_LOCK_TIMEOUT
-        assert not files.parent.exists()
+        assert not opened.directory.exists()
 
 
 def test_two_names_that_the_file_system_takes_for_one_are_refused(layout: Layout) -> None:
-    with attempt(layout, KEY, Heartbeat(idle)) as files:
-        os.close(create_file(files, "model.gguf"))
+    with attempt(layout, KEY, Heartbeat(idle)) as opened:
+        (opened.files / "model.gguf").write_bytes(b"of MODEL.GGUF")
         with pytest.raises(DownloaderError) as failure:
-            create_file(files, "model.gguf")
+            opened.open(content("model.gguf"))
         assert failure.value.code is ExitCode.FILE_SYSTEM
+        assert (opened.files / "model.gguf").read_bytes() == b"of MODEL.GGUF"
 
 
 def test_leftovers_of_the_dead_are_removed_and_the_living_are_not(layout: Layout) -> None:
@@ -191,5 +192,4 @@ def test_leftovers_of_the_dead_are_removed_and_the_living_are_not(layout: Layout
     age(unborn)
     just_born = stage(layout, {}).parent
     with attempt(layout, KEY, Heartbeat(idle)) as living:
-        sweep(layout, KEY)
-        assert set(layout.staging(KEY).iterdir()) == {living.parent, just_born}
+        assert set(layout.staging(KEY).iterdir()) == {living.directory, just_born}

@@ -5,7 +5,9 @@ What a warm start does not need (the network, threads, the hub's library) is imp
 
 from __future__ import annotations
 
+import hashlib
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, cast
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llmkube_downloader.key import Source
-    from llmkube_downloader.sources.interface import Plan, RemoteFile
+    from llmkube_downloader.sources.interface import Plan
     from llmkube_downloader.store.beacon import Heartbeat
     from llmkube_downloader.transfer.client import HttpClient
-    from llmkube_downloader.transfer.download import Download
+    from llmkube_downloader.transfer.download import Received, Wanted
     from llmkube_downloader.transfer.progress import Meter
 
 _TOOL = f"llmkube-downloader {__version__}"
@@ -43,6 +45,8 @@ class Request:
     - lock_wait: seconds to wait for another one that fetches the same.
     - stall_timeout: seconds of silence after which a connection counts as broken.
     - expect_size: bytes of all files together as the user knows it; None when unknown.
+    - connections: how many may receive at the same time.
+    - limit_rate: bytes per second of all connections together; None for no cap.
     """
 
     source: Source
@@ -52,6 +56,8 @@ class Request:
     lock_wait: float = 12 * 3600.0
     stall_timeout: float = 60.0
     expect_size: int | None = None
+    connections: int = 16
+    limit_rate: int | None = None
 
     @property
     def most(self) -> int | None:
@@ -84,57 +90,76 @@ def _fetch_missing(request: Request, layout: Layout, meter: Meter, began: float)
         return _hit(request, lease, began)
     with held(lease, meter.progress) as heartbeat:
         client = _client(request, meter)
-        manifest = _build(request, layout, client, meter, heartbeat)
+        with closing(client.pool):
+            manifest = _build(request, layout, client, meter, heartbeat)
     volume = usage(layout.root)
     seconds = time.monotonic() - began
     entry = layout.entry(manifest.key)
-    return Outcome("fetched", entry, manifest, meter.received, seconds, client.traffic.requests, volume)
+    return Outcome("fetched", entry, manifest, meter.received, seconds, client.traffic.requests, volume, meter.reused)
 
 
 def _hit(request: Request, entry: Entry, began: float) -> Outcome:
     manifest = cast(Manifest, entry.manifest)
     _check_kept_hashes(request, manifest)
-    return Outcome("hit", entry.path, manifest, 0, time.monotonic() - began, 0, usage(request.root))
+    return Outcome("hit", entry.path, manifest, 0, time.monotonic() - began, 0, usage(request.root), manifest.size)
 
 
 def _build(request: Request, layout: Layout, client: HttpClient, meter: Meter, heartbeat: Heartbeat) -> Manifest:
     """Receive everything into staging, prove it, and publish it. The build lease is ours meanwhile."""
+    from llmkube_downloader.transfer.retry import BeginAgainError
+
+    _clear_the_way(request, layout, meter)
+    failures = 0
+    while True:
+        try:
+            return _build_once(request, layout, client, meter, heartbeat)
+        except BeginAgainError as error:  # noqa: PERF203 - it is rare
+            failures += 1
+            client.retries.rest(failures, error)
+
+
+def _build_once(request: Request, layout: Layout, client: HttpClient, meter: Meter, heartbeat: Heartbeat) -> Manifest:
     from llmkube_downloader.sources import origin_of
     from llmkube_downloader.store.publish import publish
     from llmkube_downloader.store.staging import attempt
-    from llmkube_downloader.transfer.download import Download
+    from llmkube_downloader.transfer.download import Download, Limits, identity_of
 
-    _clear_the_way(request, layout, meter)
     plan = origin_of(request.source, client).resolve(request.source)
-    hashes = _expected_hashes(request, plan)
-    total = _check_size(request, plan)
-    meter.say(f"fetching {request.source.display}: {_in_words(plan, total)}")
-    meter.begin(total)
-    names = entry_names([remote.path for remote in plan.files])
-    download = Download(client.retries, meter, request.most)
-    with attempt(layout, request.source.key, heartbeat) as files:
+    wanted = _wanted(request, plan)
+    with attempt(layout, request.source.key, heartbeat) as opened:
+        reused = opened.keep_only([identity_of(each) for each in wanted])
+        total = _check_size(request, plan, reused)
+        meter.say(f"fetching {request.source.display}: {_in_words(plan, total, reused)}")
+        meter.begin(total, reused)
+        download = Download(client.retries, meter, Limits(request.connections, request.limit_rate, request.most), total)
         try:
-            records = tuple(
-                _receive(download, remote, files, names[remote.path], hashes[remote.path]) for remote in plan.files
-            )
+            received = download.receive(wanted, opened)
         finally:
             meter.end()
-        manifest = publish(layout, files, _manifest(request, plan, records))
+        states = b"".join(state for file in received for state in file.states)
+        manifest = publish(layout, opened.files, _manifest(request, plan, wanted, received, states), states)
     _check_kept_hashes(request, manifest)
     return manifest
+
+
+def _wanted(request: Request, plan: Plan) -> list[Wanted]:
+    """Return the files of a plan with their names in the entry and the hashes they must have."""
+    from llmkube_downloader.transfer.download import Wanted
+
+    hashes = _expected_hashes(request, plan)
+    names = entry_names([remote.path for remote in plan.files])
+    return [Wanted(remote, names[remote.path], hashes[remote.path]) for remote in plan.files]
 
 
 def _clear_the_way(request: Request, layout: Layout, meter: Meter) -> None:
     """Remove what dead attempts left, and refuse to work on what is not ours."""
     from llmkube_downloader.store.publish import refuse_foreign
-    from llmkube_downloader.store.staging import sweep
     from llmkube_downloader.store.trash import empty_trash
 
     entry = look(layout, request.source.key)
     refuse_foreign(layout, entry)
     if entry.state is State.DAMAGED:
         meter.say(f"{entry.path} is damaged ({entry.problem}); it is fetched anew and then moved aside")
-    sweep(layout, request.source.key)
     empty_trash(layout)
 
 
@@ -195,7 +220,7 @@ def _other_hash(path: str, expected: str | None, found: str) -> DownloaderError:
     )
 
 
-def _check_size(request: Request, plan: Plan) -> int | None:
+def _check_size(request: Request, plan: Plan, reused: int) -> int | None:
     """Refuse a plan that is too large for the user or the volume; return its bytes, None when nobody knows."""
     from llmkube_downloader.store.volume import check_space
     from llmkube_downloader.transfer.download import too_large
@@ -205,28 +230,36 @@ def _check_size(request: Request, plan: Plan) -> int | None:
     if request.most is not None and known > request.most:
         raise too_large(f"{request.source.display} has {human_size(known)},", request.most)
     total = known if complete else request.expect_size
-    check_space(request.root, max(known, total or 0))
+    check_space(request.root, max(known, total or 0) - reused)
     return total
 
 
-def _receive(download: Download, remote: RemoteFile, files: Path, name: str, sha256: str | None) -> FileRecord:
-    received = download.receive(remote, files, name, sha256)
-    return FileRecord(name, remote.path, received.size, received.sha256, "sha256" if sha256 else "size")
-
-
-def _manifest(request: Request, plan: Plan, records: tuple[FileRecord, ...]) -> Manifest:
+def _manifest(request: Request, plan: Plan, wanted: list[Wanted], received: list[Received], states: bytes) -> Manifest:
     source = request.source
+    records = (
+        FileRecord(
+            path=each.name,
+            origin=each.remote.path,
+            size=file.size,
+            sha256=file.sha256,
+            verified="sha256" if each.sha256 else "size",
+            validator=file.validator,
+        )
+        for each, file in zip(wanted, received, strict=True)
+    )
     return Manifest(
         key=source.key,
         source=source.display,
         selection=Selection(source.files, source.include, source.exclude),
         revision=plan.revision,
-        files=records,
+        files=tuple(records),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool=_TOOL,
+        checkpoints=hashlib.sha256(states).hexdigest() if states else None,
     )
 
 
-def _in_words(plan: Plan, total: int | None) -> str:
+def _in_words(plan: Plan, total: int | None, reused: int) -> str:
     count = f"{len(plan.files)} file{'s' if len(plan.files) > 1 else ''}"
-    return f"{count}, {human_size(total)}" if total is not None else count
+    size = f", {human_size(total)}" if total is not None else ""
+    return f"{count}{size}" + (f", of which {human_size(reused)} are here from an earlier attempt" if reused else "")

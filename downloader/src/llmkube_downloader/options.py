@@ -170,6 +170,19 @@ def transfer_flags(command: _Command) -> _Command:
             show_default=True,
         ),
         flag(
+            "--connections",
+            "How many connections may receive at the same time, as far as more of them help.",
+            type=click.IntRange(1, 64),
+            default=16,
+            show_default=True,
+            metavar="N",
+        ),
+        flag(
+            "--limit-rate",
+            "Bytes per second that all connections together may receive, such as 50M.",
+            type=_Size(),
+        ),
+        flag(
             "--expect-size",
             "What the model takes. More than 1 % above it is refused; counted where the origin tells no size.",
             type=_Size(),

@@ -30,6 +30,7 @@ class Outcome:
     - seconds: how long it took.
     - requests: requests sent to the origin.
     - volume: space on the volume afterwards.
+    - bytes_reused: bytes that were there already.
     """
 
     result: str
@@ -39,6 +40,7 @@ class Outcome:
     seconds: float
     requests: int
     volume: Usage
+    bytes_reused: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the report."""
@@ -53,7 +55,7 @@ class Outcome:
             "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in manifest.files],
             "bytesTotal": manifest.size,
             "bytesFetched": self.bytes_fetched,
-            "bytesReused": manifest.size if self.result == "hit" else 0,
+            "bytesReused": self.bytes_reused,
             "seconds": round(self.seconds, 3),
             "verified": manifest.verified,
             "requests": self.requests,

@@ -49,6 +49,8 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
             lock_wait=flags["lock_wait"],
             stall_timeout=flags["stall_timeout"],
             expect_size=flags["expect_size"],
+            connections=flags["connections"],
+            limit_rate=flags["limit_rate"],
         )
         result = fetch(request, Meter(sys.stderr)).to_json()
     if report:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.sources.interface import Plan, RemoteFile
+from llmkube_downloader.sources.interface import Plan, RemoteFile, Span
 from llmkube_downloader.sources.selection import checked_path, refuse_selection, select
 from llmkube_downloader.sources.shards import check_shards, is_first_shard, with_shards
 
@@ -59,22 +59,33 @@ class _FileBody:
 
     delimited = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, span: Span) -> None:
         try:
             # Without O_NONBLOCK, opening a pipe in the place of a file would wait for ever.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            self.size: int | None = os.fstat(self._descriptor).st_size
+            status = os.fstat(self._descriptor)
         except OSError as error:
             raise _unreadable(error) from error
+        self.total: int | None = status.st_size
+        self.validator: str | None = _validator(status)
+        self.start = span.start
+        self._end = status.st_size if span.end is None else min(span.end, status.st_size)
+        self.size: int | None = max(0, self._end - self.start)
+        self._place = self.start
 
     def readinto(self, buffer: memoryview) -> int:
         try:
-            return os.readv(self._descriptor, [buffer])
+            count = os.preadv(self._descriptor, [buffer[: max(0, self._end - self._place)]], self._place)
         except OSError as error:
             raise _unreadable(error) from error
+        self._place += count
+        return count
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def abort(self) -> None:
+        """Nothing waits for a file."""
 
 
 def _place(source: Source) -> Path:
@@ -109,7 +120,12 @@ def _remote(file: Path, path: str, within: Path | None) -> RemoteFile:
         raise DownloaderError(
             ExitCode.POLICY, f"{file} is neither a file nor a directory", "Give a file or a directory."
         )
-    return RemoteFile(path, status.st_size, None, lambda: _FileBody(file))
+    return RemoteFile(path, status.st_size, None, lambda span: _FileBody(file, span), _validator(status))
+
+
+def _validator(status: os.stat_result) -> str:
+    """Return what changes when somebody writes to the file or replaces it."""
+    return f'"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"'
 
 
 def _unreadable(error: OSError) -> DownloaderError:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.sources.interface import Plan, RemoteFile
+from llmkube_downloader.sources.interface import Plan, RemoteFile, Span
 from llmkube_downloader.sources.selection import checked_path, refuse_selection
 
 if TYPE_CHECKING:
     from llmkube_downloader.key import Source
-    from llmkube_downloader.transfer.client import HttpClient, Response
+    from llmkube_downloader.transfer.client import HttpClient
+    from llmkube_downloader.transfer.response import Response
 
 # A response whose type says so is a page for people, whatever its status.
 _PAGE_TYPE = "text/html"
@@ -29,24 +30,50 @@ class HttpOrigin:
         refuse_selection(source)
         announced = self._client.describe(source.url)
         path = file_name(source.url)
-        remote = RemoteFile(path, announced.size, announced.sha256, lambda: open_file(self._client, source.url, path))
+        at_origin = HttpFile(self._client, source.url, path)
+        remote = RemoteFile(path, announced.size, announced.sha256, at_origin.open, announced.validator)
         return Plan(None, (remote,))
 
 
-def open_file(client: HttpClient, url: str, path: str) -> Response:
-    """Start receiving a file once, refusing a page for people in its place.
+class HttpFile:
+    """One file on a web server. Several threads may receive spans of it.
 
-    Raises DownloaderError: INTEGRITY, and what HttpClient.open_once raises.
+    Where redirects led is remembered, so that the origin is asked once per file and not once per span; when that
+    address does not serve any more, as signed ones do after a while, the origin is asked again.
     """
-    response = client.open_once(url)
-    if response.headers.get_content_type() == _PAGE_TYPE and not path.endswith((".html", ".htm")):
-        response.close()
-        raise DownloaderError(
-            ExitCode.INTEGRITY,
-            f"{response.address.display} answered with a web page instead of {path}",
-            "Check that the source is the file itself; a login or an error page may be in its place.",
-        )
-    return response
+
+    def __init__(self, client: HttpClient, url: str, path: str) -> None:
+        """Receive the file behind a URL, called ``path`` in messages."""
+        self._client = client
+        self._url = url
+        self._path = path
+        self._found: tuple[str, bool] | None = None
+
+    def open(self, span: Span) -> Response:
+        """Start receiving a span once, refusing a page for people in the place of the file.
+
+        Raises DownloaderError: INTEGRITY, and what HttpClient.open_once raises.
+        """
+        found = self._found
+        try:
+            url, public = found or (self._url, False)
+            response = self._client.open_once(url, span, only_public=public)
+        except DownloaderError as error:
+            if found is None or error.code not in (ExitCode.AUTH, ExitCode.NOT_FOUND):
+                raise
+            response = self._client.open_once(self._url, span)
+        self._refuse_page(response)
+        self._found = response.address.url, response.public
+        return response
+
+    def _refuse_page(self, response: Response) -> None:
+        if response.headers.get_content_type() == _PAGE_TYPE and not self._path.endswith((".html", ".htm")):
+            response.close()
+            raise DownloaderError(
+                ExitCode.INTEGRITY,
+                f"{response.address.display} answered with a web page instead of {self._path}",
+                "Check that the source is the file itself; a login or an error page may be in its place.",
+            )
 
 
 def file_name(url: str) -> str:

@@ -22,11 +22,11 @@ from huggingface_hub.errors import (
 from llmkube_downloader import __version__
 from llmkube_downloader.credentials import hub_endpoint
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.sources.http import open_file
+from llmkube_downloader.sources.http import HttpFile
 from llmkube_downloader.sources.interface import Plan, RemoteFile
 from llmkube_downloader.sources.selection import checked_path, select
 from llmkube_downloader.transfer.address import parse_address
-from llmkube_downloader.transfer.client import seconds_to_wait, status_failure
+from llmkube_downloader.transfer.client import WAIT_HEADERS, status_failure, wait_of
 from llmkube_downloader.transfer.connection import check_redirect, connection_failure
 from llmkube_downloader.transfer.retry import interrupted
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
     from llmkube_downloader.key import Source
-    from llmkube_downloader.sources.interface import Body
+    from llmkube_downloader.sources.interface import Body, Span
     from llmkube_downloader.transfer.address import Address
     from llmkube_downloader.transfer.client import HttpClient
 
@@ -62,11 +62,12 @@ class HuggingFaceOrigin:
         path = checked_path(sibling.rfilename)
         url = f"{self._endpoint}/{source.location}/resolve/{commit}/{quote(path)}"
         sha256 = sibling.lfs.sha256 if sibling.lfs else None
-        return RemoteFile(path, sibling.size, sha256, lambda: self._open(source, url, path))
+        at_hub = HttpFile(self._client, url, path)
+        return RemoteFile(path, sibling.size, sha256, lambda span: self._open(source, at_hub, span))
 
-    def _open(self, source: Source, url: str, path: str) -> Body:
+    def _open(self, source: Source, at_hub: HttpFile, span: Span) -> Body:
         try:
-            return open_file(self._client, url, path)
+            return at_hub.open(span)
         except DownloaderError as error:
             if error.code is not ExitCode.AUTH:
                 raise
@@ -117,7 +118,7 @@ class HuggingFaceOrigin:
         if address.origin != self._address.origin:
             check_redirect(self._address, address)
             request.headers.pop("Authorization", None)
-        self._client.traffic.requests += 1
+        self._client.traffic.count()
 
     def _meaning(self, error: httpx2.HTTPError, source: Source) -> DownloaderError:
         """Return the DownloaderError that stands for what the library raised."""
@@ -137,7 +138,7 @@ class HuggingFaceOrigin:
             )
         if status in (httpx2.codes.UNAUTHORIZED, httpx2.codes.FORBIDDEN):
             return self._closed(repository, "is private, or does not exist")
-        return status_failure(status, self._endpoint, seconds_to_wait(error.response.headers.get("Retry-After")))
+        return status_failure(status, self._endpoint, wait_of(*map(error.response.headers.get, WAIT_HEADERS)))
 
     def _closed(self, repository: str, state: str) -> DownloaderError:
         if self._address.origin in self._client.tokens:

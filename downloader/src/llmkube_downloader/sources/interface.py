@@ -11,24 +11,47 @@ if TYPE_CHECKING:
     from llmkube_downloader.key import Source
 
 
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a remote file.
+
+    - start: its first byte.
+    - end: the byte after its last one; None for the end of the file.
+    - validator: what the content was called before; an origin that calls it otherwise now sends the whole new content.
+    """
+
+    start: int = 0
+    end: int | None = None
+    validator: str | None = None
+
+
 class Body(Protocol):
     """The bytes of one remote file, being received.
 
+    - start: where in the file they begin; 0 when the origin sends the whole file instead of the span asked for.
     - size: bytes that will follow; None when the origin does not say.
+    - total: bytes of the whole file; None when the origin does not say.
+    - validator: what the origin calls this content, byte for byte; None when it does not say.
     - delimited: whether the end of the bytes can be told from a connection that broke.
     """
 
+    start: int
     size: int | None
+    total: int | None
+    validator: str | None
     delimited: bool
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill the buffer as far as possible and return the bytes received; 0 at the end.
+        """Put what has arrived into the buffer, waiting for something, and return its bytes; 0 at the end.
 
         Raises TransientError: when the connection broke or stalled.
         """
 
     def close(self) -> None:
         """Let go of the connection or file."""
+
+    def abort(self) -> None:
+        """Wake up a ``readinto`` in another thread, which then fails."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +61,15 @@ class RemoteFile:
     - path: relative, with ``/``; checked, so that it can be used below a directory.
     - size: bytes, None when the origin does not say.
     - sha256: what the origin says its hash is, 64 hexadecimal digits; None when it does not say.
-    - open: starts receiving the file from its first byte.
+    - open: starts receiving a span of the file.
+    - validator: what the origin calls the content now, byte for byte; None when it does not say.
     """
 
     path: str
     size: int | None
     sha256: str | None
-    open: Callable[[], Body]
+    open: Callable[[Span], Body]
+    validator: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,14 @@ away keeps its old writer from ever touching a successor of the same name.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
+from contextlib import suppress
 from datetime import datetime, timezone
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkube_downloader.store.disk import create_exclusively, file_server_now, read_small
@@ -17,7 +21,6 @@ from llmkube_downloader.store.layout import nonce
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
@@ -35,22 +38,29 @@ class Beacon:
         self.path = path
         self._record: dict[str, Any] = {
             "nonce": nonce(),
-            "host": os.uname().nodename,
-            "pid": os.getpid(),
             "since": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            **me(),
         }
         self._lock = threading.Lock()
         self._descriptor: int | None = create_exclusively(path)
         try:
+            # The lock comes before the first word: an empty beacon proves nothing about its writer. Where there are no
+            # locks it is not missed.
+            with suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             self.beat()
         except BaseException:
             self.withdraw()
             path.unlink(missing_ok=True)
             raise
 
-    def beat(self, done: int = 0, total: int | None = None) -> None:
-        """Say again that the writer lives, and how far it is (bytes); nothing after it was withdrawn."""
-        data = json.dumps({**self._record, "done": done, "total": total}).encode("ascii")
+    def beat(self, done: int = 0, total: int | None = None, *, released: bool = False) -> None:
+        """Say again that the writer lives, and how far it is (bytes); nothing after it was withdrawn.
+
+        - released: say instead that this is its last word.
+        """
+        record = {**self._record, "done": done, "total": total, **({"released": True} if released else {})}
+        data = json.dumps(record).encode("ascii")
         with self._lock:
             if self._descriptor is not None:
                 os.pwrite(self._descriptor, data, 0)
@@ -65,6 +75,15 @@ class Beacon:
         except OSError:
             # It then goes stale, which says the same a minute later.
             pass
+        self._let_go()
+
+    def release(self) -> None:
+        """Leave the file with the word that its writer is gone, so that others may go on with what lies beside it."""
+        with suppress(OSError):
+            self.beat(released=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
         # A beat that hangs with its volume keeps the descriptor, and must not keep the process from ending.
         if self._lock.acquire(timeout=_HANG_SECONDS):
             if self._descriptor is not None:
@@ -109,6 +128,46 @@ class Heartbeat:
                 beacons = list(self._beacons)
             for beacon in beacons:
                 _beat_quietly(beacon, *self._progress())
+
+
+def me() -> dict[str, Any]:
+    """Return what tells this process from all others, as records hold it.
+
+    ``bootId`` changes when the machine is switched on, ``pidNamespace`` with the container, ``started`` is the time of
+    the process on the clock of the kernel, which together with ``pid`` no second process ever has.
+    """
+    return {
+        "host": os.uname().nodename,
+        "pid": os.getpid(),
+        "started": started_at(os.getpid()),
+        "pidNamespace": _pid_namespace(),
+        "bootId": _boot_id(),
+        "podUID": os.environ.get("LLMKUBE_POD_UID", ""),
+        "node": os.environ.get("LLMKUBE_NODE_NAME", ""),
+    }
+
+
+def started_at(pid: int) -> str:
+    """Return when a process of this namespace started, in ticks of the kernel; empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+@cache
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - the text is no path
+    except OSError:
+        return ""
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store.beacon import Beacon, Heartbeat, is_stale, read_record
+from llmkube_downloader.store.beacon import Beacon, Heartbeat, read_record
 from llmkube_downloader.store.disk import names_in, refresh_names, storage_errors
 from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import nonce
+from llmkube_downloader.store.life import Life, life_of
 from llmkube_downloader.units import human_duration
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def try_take(layout: Layout, key: str) -> Beacon | None:
     directory = layout.leases(key)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / _BUILD
-    if _BUILD in names_in(directory) and is_stale(path):
+    if _BUILD in names_in(directory) and not _is_live(path):
         _steal(path)
     try:
         return Beacon(path)
@@ -89,11 +90,18 @@ def held(lease: Beacon, progress: Callable[[], tuple[int, int | None]]) -> Itera
 def holder_of(layout: Layout, key: str) -> str | None:
     """Return who holds the live build lease of a key, in words, or None."""
     path = layout.leases(key) / _BUILD
-    if _BUILD not in names_in(path.parent) or is_stale(path):
+    if _BUILD not in names_in(path.parent) or not _is_live(path):
         return None
     record = read_record(path)
     host = record.get("host", "another process")
     return f"{host} ({100 * record['done'] // record['total']} % done)" if record.get("total") else host
+
+
+def _is_live(path: Path) -> bool:
+    try:
+        return life_of(path) is Life.LIVE
+    except FileNotFoundError:
+        return False
 
 
 def _steal(path: Path) -> None:

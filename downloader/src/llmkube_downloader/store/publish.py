@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.disk import storage_errors, sync_directory, write_durably
 from llmkube_downloader.store.entry import Entry, State, inspect
-from llmkube_downloader.store.layout import MANIFEST_NAME
+from llmkube_downloader.store.layout import MANIFEST_NAME, STATES_NAME
 from llmkube_downloader.store.staging import deleted_meanwhile
 from llmkube_downloader.store.trash import quarantine
 
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.EACCES)
 
 
-def publish(layout: Layout, files: Path, manifest: Manifest) -> Manifest:
+def publish(layout: Layout, files: Path, manifest: Manifest, states: bytes = b"") -> Manifest:
     """Make the files of an attempt the entry of the manifest's key; they are already synced.
+
+    - states: the SHA-256 states of all files, whose hash the manifest holds.
 
     Returns the manifest of the entry now visible: this one, or that of another attempt that was faster. A damaged entry
     in the way moves to the quarantine.
@@ -34,6 +36,8 @@ def publish(layout: Layout, files: Path, manifest: Manifest) -> Manifest:
     entry = layout.entry(manifest.key)
     with storage_errors(f"publishing {entry}"):
         try:
+            if states:
+                write_durably(files / STATES_NAME, states)
             write_durably(files / MANIFEST_NAME, manifest.dump())
             _sync_tree(files)
             if not _rename_into(files, entry):

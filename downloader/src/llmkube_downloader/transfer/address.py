@@ -35,6 +35,11 @@ class Address:
         return self.scheme, self.host, self.port
 
     @property
+    def url(self) -> str:
+        """The whole address. It may hold a signature: never show it."""
+        return f"{self.scheme}://{self.host_header}{self.target}"
+
+    @property
     def display(self) -> str:
         """The address without its query, which may hold a signature."""
         return f"{self.scheme}://{self.host_header}{self.target.partition('?')[0]}"

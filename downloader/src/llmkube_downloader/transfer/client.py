@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import re
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,67 +13,50 @@ from urllib.parse import urljoin, urlsplit
 
 from llmkube_downloader import __version__
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.sources.interface import Span
 from llmkube_downloader.transfer.address import Address, AllowedHttp, parse_address
-from llmkube_downloader.transfer.connection import Connection, connect, connection_failure
-from llmkube_downloader.transfer.retry import Retries, TransientError, interrupted
+from llmkube_downloader.transfer.connection import connect, connection_failure
+from llmkube_downloader.transfer.response import Pool, Response
+from llmkube_downloader.transfer.retry import Retries, TransientError, changed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from email.message import Message
+    from collections.abc import Iterator, Mapping
+
+    from llmkube_downloader.transfer.connection import Connection
+
+WHOLE = Span()
+NOTHING: Mapping[str, str] = {}
 
 _MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 500, 502, 503, 504)
+_RATE_LIMIT = re.compile(r"\bt=(?P<seconds>[0-9]{1,6})\b")
+WAIT_HEADERS = ("Retry-After", "RateLimit")
+# How a server ends a connection that it no longer wants to keep; the request on it was not looked at.
+_GONE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
 _SHA256 = re.compile(r'"?(?:sha256:)?([0-9a-f]{64})"?')
 
 
 @dataclass
 class Traffic:
-    """What was asked of the network, for the report."""
+    """What was asked of the network, for the report. Several threads count."""
 
     requests: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self) -> None:
+        """Count one request."""
+        with self._lock:
+            self.requests += 1
 
 
 @dataclass(frozen=True)
 class Announced:
-    """What an origin says about a file: its bytes and its SHA-256, None where it does not say."""
+    """What an origin says about a file: its bytes, its SHA-256 and its strong ETag, None where it does not say."""
 
     size: int | None = None
     sha256: str | None = None
-
-
-class Response:
-    """An answer with success, its body not yet read. It is the Body of sources/interface.py."""
-
-    def __init__(self, answer: http.client.HTTPResponse, connection: Connection, address: Address) -> None:
-        self._answer = answer
-        self._connection = connection
-        self.address = address
-        self.headers: Message = answer.headers
-        self.size = answer.length
-        self.delimited = answer.length is not None or bool(answer.chunked)
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return self._answer.status
-
-    @property
-    def public(self) -> bool:
-        """Whether a host of the public internet gave the answer."""
-        return self._connection.public
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill the buffer from the body; see sources/interface.py."""
-        try:
-            return self._answer.readinto(buffer)
-        except (OSError, http.client.HTTPException) as error:
-            raise interrupted(f"{self.address.host} stopped sending ({_reason(error)})") from error
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._answer.close()
-        self._connection.http.close()
+    validator: str | None = None
 
 
 @dataclass
@@ -84,6 +68,7 @@ class HttpClient:
     - stall_timeout: seconds of silence after which a connection counts as broken.
     - tokens: the bearer token of each origin that has one.
     - traffic: counts the requests.
+    - pool: connections that wait for their next request.
     """
 
     allowed_http: AllowedHttp
@@ -91,6 +76,7 @@ class HttpClient:
     stall_timeout: float
     tokens: dict[tuple[str, str, int], str] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
+    pool: Pool = field(default_factory=Pool)
 
     def describe(self, url: str) -> Announced:
         """Return what is said about the file behind a URL, without receiving it.
@@ -99,12 +85,15 @@ class HttpClient:
         """
         return self.retries.run(lambda: self._describe_once(url))
 
-    def open_once(self, url: str) -> Response:
+    def open_once(self, url: str, span: Span = WHOLE, *, only_public: bool = False) -> Response:
         """Return the first answer with success behind all redirects of a URL. It does not try again.
+
+        - span: what of the file is wanted; the answer may be the whole file all the same.
+        - only_public: whether a host that is not one of the public internet is refused.
 
         Raises DownloaderError: AUTH, NOT_FOUND, ORIGIN_UNAVAILABLE, RATE_LIMITED, TLS or POLICY.
         """
-        for response in self._hops("GET", url):
+        for response in self._hops("GET", url, _range_headers(span), only_public=only_public):
             last = response
         _judge(last)
         return last
@@ -130,14 +119,16 @@ class HttpClient:
                 return announced
         _judge(response)
         size = announced.size if announced.size is not None else _content_length(response)
-        return Announced(size, announced.sha256)
+        return Announced(size, announced.sha256, response.validator)
 
-    def _hops(self, method: str, url: str) -> Iterator[Response]:
+    def _hops(
+        self, method: str, url: str, headers: Mapping[str, str] = NOTHING, *, only_public: bool = False
+    ) -> Iterator[Response]:
         """Yield the answer of every address from the first one to the one that does not redirect any more."""
-        address, public = parse_address(url), False
+        address, public = parse_address(url), only_public
         for _ in range(_MAX_REDIRECTS + 1):
             self.allowed_http.check(address)
-            response = self._ask(method, address, only_public=public)
+            response = self._ask(method, address, headers, only_public=public)
             public = public or response.public
             yield response
             if response.status not in _REDIRECTS:
@@ -151,16 +142,27 @@ class HttpClient:
             "Check the address; the origin may want a login.",
         )
 
-    def _ask(self, method: str, address: Address, *, only_public: bool) -> Response:
+    def _ask(self, method: str, address: Address, headers: Mapping[str, str], *, only_public: bool) -> Response:
+        self.traffic.count()
+        kept = self.pool.take(address, only_public=only_public)
+        if kept is not None:
+            try:
+                return self._send(kept, method, address, headers)
+            except _GONE:
+                kept.http.close()
         connection = connect(address, self.stall_timeout, only_public=only_public)
-        target = address.scheme + "://" + address.host_header + address.target if connection.proxied else address.target
-        self.traffic.requests += 1
         try:
-            connection.http.request(method, target, headers={**self._headers(address), **connection.extra_headers})
-            return Response(connection.http.getresponse(), connection, address)
+            return self._send(connection, method, address, headers)
         except (OSError, http.client.HTTPException) as error:
-            connection.http.close()
             raise connection_failure(error, address) from error
+
+    def _send(self, connection: Connection, method: str, address: Address, headers: Mapping[str, str]) -> Response:
+        target = address.scheme + "://" + address.host_header + address.target if connection.proxied else address.target
+        try:
+            connection.http.request(
+                method, target, headers={**self._headers(address), **headers, **connection.extra_headers}
+            )
+            return Response(connection.http.getresponse(), connection, address, self.pool)
         except BaseException:
             connection.http.close()
             raise
@@ -172,7 +174,6 @@ class HttpClient:
             "Accept": "*/*",
             # What is compressed on the way has neither the size nor the hash that was announced.
             "Accept-Encoding": "identity",
-            "Connection": "close",
         }
         if address.origin in self.tokens:
             headers["Authorization"] = f"Bearer {self.tokens[address.origin]}"
@@ -188,6 +189,13 @@ def _redirected(before: Address, url: str) -> Address:
         f"{before.display} redirects to an address that begins with {scheme}://",
         "Ask the origin's owner to redirect to https, or give the final address as the source.",
     )
+
+
+def _range_headers(span: Span) -> Mapping[str, str]:
+    if not span.start and span.end is None:
+        return NOTHING
+    headers = {"Range": f"bytes={span.start}-{'' if span.end is None else span.end - 1}"}
+    return {**headers, "If-Range": span.validator} if span.validator else headers
 
 
 def _content_length(response: Response) -> int | None:
@@ -211,7 +219,7 @@ def _announced(response: Response, before: Announced) -> Announced:
 def _judge(response: Response) -> None:
     """Raise what an answer other than success means."""
     status = response.status
-    if status == http.client.OK:
+    if status in (http.client.OK, http.client.PARTIAL_CONTENT):
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
             response.close()
             raise DownloaderError(
@@ -221,7 +229,7 @@ def _judge(response: Response) -> None:
             )
         return
     response.close()
-    raise status_failure(status, response.address.display, seconds_to_wait(response.headers.get("Retry-After")))
+    raise status_failure(status, response.address.display, wait_of(*map(response.headers.get, WAIT_HEADERS)))
 
 
 def status_failure(status: int, what: str, wait: float | None = None) -> DownloaderError:
@@ -235,6 +243,8 @@ def status_failure(status: int, what: str, wait: float | None = None) -> Downloa
         )
     if status in (404, 410):
         return DownloaderError(ExitCode.NOT_FOUND, cause, "Check the spelling of the source.")
+    if status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+        return changed(f"{what} has less bytes than it announced")
     if status == http.client.TOO_MANY_REQUESTS:
         when = f", asking to wait {wait:.0f} s" if wait is not None else ""
         return TransientError(
@@ -245,7 +255,15 @@ def status_failure(status: int, what: str, wait: float | None = None) -> Downloa
     return DownloaderError(ExitCode.ORIGIN_UNAVAILABLE, cause, "Open the address by other means to see what it wants.")
 
 
-def seconds_to_wait(text: str | None) -> float | None:
+def wait_of(retry_after: str | None, rate_limit: str | None) -> float | None:
+    """Return the seconds that an answer asks to wait by its Retry-After header, or else by its RateLimit header."""
+    seconds = _seconds_to_wait(retry_after)
+    if seconds is None and (match := _RATE_LIMIT.search(rate_limit or "")):
+        return float(match["seconds"])
+    return seconds
+
+
+def _seconds_to_wait(text: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks for, which holds a number or a date."""
     if (seconds := _number(text)) is not None:
         return float(seconds)
@@ -255,9 +273,3 @@ def seconds_to_wait(text: str | None) -> float | None:
         return None
     # The only comparison of our clock with another one; a wrong one costs a retry, never a byte.
     return max(0.0, date.timestamp() - time.time())
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return "it was silent for too long"
-    return getattr(error, "strerror", None) or type(error).__name__

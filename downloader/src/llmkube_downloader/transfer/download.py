@@ -1,114 +1,200 @@
-"""From a remote file into a file of an attempt: hashed as it is written, compared with what was promised."""
+"""From remote files into files of an attempt: several connections receive, this thread hashes in order and judges."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store.disk import storage_errors, write_all
-from llmkube_downloader.store.staging import create_file
-from llmkube_downloader.transfer.retry import Retries, interrupted
-from llmkube_downloader.transfer.structure import HEAD_BYTES, check_start, check_whole
+from llmkube_downloader.sha256 import CHECKPOINT_BYTES, Sha256, checkpoint_count, has_states
+from llmkube_downloader.store.disk import storage_errors
+from llmkube_downloader.store.journal import Identity
+from llmkube_downloader.transfer.crew import Crew
+from llmkube_downloader.transfer.feed import Feed, Incoming
+from llmkube_downloader.transfer.pace import Pace
+from llmkube_downloader.transfer.receiver import Receiver
+from llmkube_downloader.transfer.retry import Patience, Retries
+from llmkube_downloader.transfer.ring import Ring
+from llmkube_downloader.transfer.structure import check_whole
+from llmkube_downloader.transfer.sync import Syncer
 from llmkube_downloader.units import human_size
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from llmkube_downloader.sources.interface import Body, RemoteFile
+    from llmkube_downloader.sources.interface import RemoteFile
+    from llmkube_downloader.store.journal import Kept
+    from llmkube_downloader.store.staging import Attempt
     from llmkube_downloader.transfer.progress import Meter
 
-_BUFFER_BYTES = 256 * 1024
+# All the memory that bytes wait in.
+_RING_BYTES = 40 * 1024 * 1024
+_SMALLEST_BLOCK = 256 * 1024
+_LARGEST_BLOCK = 1024 * 1024
+# A kill loses the block that each connection is receiving: with 16 of them, at most 0.8 % of a model.
+_BLOCKS_OF_A_MODEL = 2048
+_SMALLEST_SYNC = 8 * 1024 * 1024
+_LARGEST_SYNC = 64 * 1024 * 1024
+_TICK_SECONDS = 0.2
+_END_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file to receive.
+
+    - remote: where from.
+    - name: its path in the entry.
+    - sha256: what its hash has to be; None when nobody knows.
+    """
+
+    remote: RemoteFile
+    name: str
+    sha256: str | None
 
 
 @dataclass(frozen=True)
 class Received:
-    """A file that is whole on disk."""
+    """A file that is whole on disk.
+
+    - validator: what its origin calls the content.
+    - states: its SHA-256 states after every CHECKPOINT_BYTES; none when the process has no states.
+    """
 
     size: int
     sha256: str
+    validator: str | None
+    states: tuple[bytes, ...]
 
 
 @dataclass(frozen=True)
-class Download:
-    """Receives files one after the other.
+class Limits:
+    """What a transfer may use.
 
-    - retries: how often a file is begun again when its connection breaks.
-    - meter: told about every byte.
-    - most: bytes that all files together may have at most when an origin does not say; None for no limit.
+    - connections: how many at most.
+    - rate: bytes per second of all together; None for no cap.
+    - most: bytes that all files together may have when an origin does not say; None for no limit.
     """
 
-    retries: Retries
-    meter: Meter
+    connections: int = 16
+    rate: int | None = None
     most: int | None = None
 
-    def receive(self, remote: RemoteFile, files: Path, name: str, sha256: str | None) -> Received:
-        """Receive a remote file as ``name`` below the directory ``files``.
 
-        - remote: what to receive.
-        - files: the directory of the attempt.
-        - name: relative path of the new file.
-        - sha256: what its hash has to be; None when nobody knows.
+class Download:
+    """Receives the files of a model. Nobody else uses it meanwhile, and only once."""
 
+    def __init__(self, retries: Retries, meter: Meter, limits: Limits, total: int | None) -> None:
+        """Prepare to receive ``total`` bytes, None when nobody knows."""
+        self._meter = meter
+        self._limits = limits
+        block = _block_size(total)
+        slots = _RING_BYTES // block
+        self._ring = Ring(block, slots)
+        self._slots = slots
+        self._syncer = Syncer(_between(_SMALLEST_SYNC, (total or 0) // 100, _LARGEST_SYNC), self._ring)
+        self._patience = Patience(retries)
+        self._pace = Pace(limits.rate, self._ring)
+        self._first = 0
+
+    def receive(self, wanted: Sequence[Wanted], attempt: Attempt) -> list[Received]:
+        """Receive files into an attempt, or what it lacks of them.
+
+        Raises BeginAgainError: when the origin has another content than at the beginning, or a body broke off that can
+        not be gone on with.
         Raises DownloaderError: INTEGRITY, when the bytes are not what was promised; NO_SPACE, VOLUME and so on.
         """
-        descriptor = create_file(files, name)
+        files = [Incoming(each.remote, each.sha256, identity_of(each), attempt.open) for each in wanted]
+        feed = Feed(files, self._ring, self._slots)
+        crew = Crew(lambda: self._receiver(feed), self._limits.connections, feed.suit)
+        self._syncer.start()
         try:
-            received = self.retries.run(lambda: self._receive_once(remote, sha256, descriptor))
-            _check_hash(remote.path, received.sha256, sha256)
-            with storage_errors(f"writing {remote.path}"), os.fdopen(descriptor, "rb", closefd=False) as file:
-                check_whole(remote.path, file, received.size)
-                os.fsync(descriptor)
+            return [self._finish(file, crew) for file in files]
         finally:
-            os.close(descriptor)
+            self._ring.stop()
+            self._syncer.end(_END_SECONDS)
+            if crew.end(_END_SECONDS):
+                # A thread that hangs with its connection may still write.
+                for file in files:
+                    file.close()
+
+    def _receiver(self, feed: Feed) -> Receiver:
+        return Receiver(feed, self._ring, self._patience, self._pace, self._syncer, self._count)
+
+    def _count(self, count: int) -> None:
+        self._meter.advance(count)
+        if self._limits.most is not None and self._meter.done > self._limits.most:
+            raise too_large("what the origin sends goes on", self._limits.most)
+
+    def _finish(self, file: Incoming, crew: Crew) -> Received:
+        """Hash a file to its end while it arrives, and judge it."""
+        kept = file.part.kept
+        if kept.whole and file.size is not None:
+            self._pass_by(file, file.size)
+            states = tuple(kept.states[offset] for offset in sorted(kept.states))
+            received = Received(file.size, kept.whole, file.validator, states[: checkpoint_count(file.size)])
+        else:
+            digest, states = self._hash(file, crew)
+            received = self._judge(file, digest, states)
+        self._first += -(-received.size // self._ring.block)
+        file.close()
         return received
 
-    def _receive_once(self, remote: RemoteFile, sha256: str | None, descriptor: int) -> Received:
-        """Receive a file from its first byte, over whatever an earlier try left."""
-        before = self.meter.done
-        with storage_errors(f"writing {remote.path}"):
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            os.ftruncate(descriptor, 0)
-        body = remote.open()
+    def _hash(self, file: Incoming, crew: Crew) -> tuple[Sha256, tuple[bytes, ...]]:
+        """Hash a file to its end, and return its states too."""
+        states = _usable_states(file.part.kept)
+        digest = Sha256(states[-1] if states else None, len(states) * CHECKPOINT_BYTES)
+        self._pass_by(file, digest.length)
+        while file.size is None or digest.length < file.size:
+            number = self._first + digest.length // self._ring.block
+            block = self._next_block(file, number, digest.length, crew)
+            digest.update(block)
+            if digest.length % CHECKPOINT_BYTES == 0 and (state := digest.state()):
+                file.part.reached(digest.length, state)
+                states.append(state)
+            self._ring.release(number)
+            if len(block) < self._ring.block:
+                break
+        return digest, tuple(states[: checkpoint_count(digest.length)])
+
+    def _pass_by(self, file: Incoming, length: int) -> None:
+        """Free the ring for what follows the first ``length`` bytes of a file, which need no hashing."""
+        self._ring.release(self._first + -(-length // self._ring.block) - 1)
+
+    def _next_block(self, file: Incoming, number: int, offset: int, crew: Crew) -> memoryview:
+        """Return the next block to hash: from disk when an earlier attempt received it, else from the ring."""
+        end = offset + self._ring.block if file.size is None else min(offset + self._ring.block, file.size)
+        if file.has(offset, end):
+            block = self._ring.room(number)[: end - offset]
+            with storage_errors(f"reading {file.remote.path} again"):
+                file.part.read(offset, block)
+            return block
+        while (received := self._ring.take(number, _TICK_SECONDS)) is None:
+            self._meter.tick()
+            crew.adjust(self._meter.received)
+        crew.adjust(self._meter.received)
+        return received
+
+    def _judge(self, file: Incoming, digest: Sha256, states: tuple[bytes, ...]) -> Received:
+        """Compare a file with what was promised, and make it durable. What is wrong is removed."""
+        size, found = digest.length, digest.hexdigest()
         try:
-            return self._copy(remote, body, _expected_size(remote, body, sha256), descriptor)
-        except BaseException:
-            self.meter.rewind(self.meter.done - before)
+            _check_hash(file.remote.path, found, file.sha256)
+            with file.part.open_whole(size) as whole:
+                check_whole(file.remote.path, whole, size)
+        except DownloaderError:
+            self._syncer.forget(file.part)
+            file.part.discard()
             raise
-        finally:
-            body.close()
+        self._syncer.forget(file.part)
+        with storage_errors(f"syncing {file.remote.path}"):
+            file.part.finish(size, found)
+        return Received(size, found, file.validator, states)
 
-    def _copy(self, remote: RemoteFile, body: Body, expected: int | None, descriptor: int) -> Received:
-        digest, size, head = hashlib.sha256(), 0, b""
-        buffer = memoryview(bytearray(_BUFFER_BYTES))
-        while count := body.readinto(buffer):
-            piece = buffer[:count]
-            size += count
-            self.meter.advance(count)
-            self._check_not_too_much(remote, size, expected)
-            if len(head) < HEAD_BYTES:
-                head += piece[: HEAD_BYTES - len(head)]
-                if len(head) == HEAD_BYTES:
-                    check_start(remote.path, head)
-            digest.update(piece)
-            with storage_errors(f"writing {remote.path}"):
-                write_all(descriptor, piece)
-        if expected is not None and size < expected:
-            raise interrupted(f"{remote.path} ended after {human_size(size)} of {human_size(expected)}")
-        check_start(remote.path, head)
-        return Received(size, digest.hexdigest())
 
-    def _check_not_too_much(self, remote: RemoteFile, size: int, expected: int | None) -> None:
-        if expected is not None and size > expected:
-            raise DownloaderError(
-                ExitCode.INTEGRITY,
-                f"{remote.path} goes on after the {expected} bytes that were announced",
-                "The origin contradicts itself; report this to its owner.",
-            )
-        if self.most is not None and self.meter.done > self.most:
-            raise too_large(f"{remote.path} has no announced size and goes on", self.most)
+def identity_of(wanted: Wanted) -> Identity:
+    """Return which content a file is to have."""
+    return Identity(wanted.name, wanted.remote.size, wanted.sha256, wanted.remote.validator)
 
 
 def too_large(what: str, most: int) -> DownloaderError:
@@ -118,21 +204,25 @@ def too_large(what: str, most: int) -> DownloaderError:
     )
 
 
-def _expected_size(remote: RemoteFile, body: Body, sha256: str | None) -> int | None:
-    """Return the size a body must have, refusing one that can not be proven whole."""
-    if remote.size is not None and body.size is not None and remote.size != body.size:
-        raise DownloaderError(
-            ExitCode.INTEGRITY,
-            f"{remote.path} is announced with {remote.size} bytes and sent with {body.size}",
-            "The file may have changed at its origin just now; start again.",
-        )
-    if remote.size is None and sha256 is None and not body.delimited:
-        raise DownloaderError(
-            ExitCode.INTEGRITY,
-            f"{remote.path} is sent without its size, so that a broken connection would look like its end",
-            "Give its hash with --sha256, or use an origin that announces sizes.",
-        )
-    return body.size if remote.size is None else remote.size
+def _block_size(total: int | None) -> int:
+    """Return the bytes of a block, a power of two."""
+    share = (total or 0) // _BLOCKS_OF_A_MODEL
+    return _between(_SMALLEST_BLOCK, 1 << max(0, share.bit_length() - 1), _LARGEST_BLOCK)
+
+
+def _between(least: int, value: int, most: int) -> int:
+    return max(least, min(value, most))
+
+
+def _usable_states(kept: Kept) -> list[bytes]:
+    """Return the states that an earlier attempt reached without a gap, and whose bytes are there."""
+    states: list[bytes] = []
+    while has_states():
+        offset = (len(states) + 1) * CHECKPOINT_BYTES
+        if offset not in kept.states or not kept.ranges.covers(0, offset):
+            break
+        states.append(kept.states[offset])
+    return states
 
 
 def _check_hash(path: str, found: str, expected: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -22,40 +23,47 @@ class Meter:
     - done: bytes received and kept.
     - total: bytes in all, None while unknown.
     - received: bytes received, also those thrown away.
+    - reused: bytes that an earlier attempt had received.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self.done = 0
         self.total: int | None = None
         self.received = 0
+        self.reused = 0
         self._stream = stream
         self._bar = stream.isatty()
         self._began = self._shown = monotonic()
         self._bar_width = 0
+        # Reentrant: the signal that ends the process may find this thread inside, and says so on its way out.
+        self._lock = threading.RLock()
 
-    def begin(self, total: int | None) -> None:
-        """Start counting towards a total."""
+    def begin(self, total: int | None, reused: int) -> None:
+        """Start counting towards a total, of which some bytes are there already."""
         self.total = total
+        self.done = self.reused = reused
         self._began = self._shown = monotonic()
 
     def advance(self, count: int) -> None:
-        """Count bytes that were received."""
-        self.done += count
-        self.received += count
-        now = monotonic()
-        if now - self._shown >= (_BAR_SECONDS if self._bar else _LINE_SECONDS):
-            self._shown = now
-            self._show(self._line(now))
+        """Count bytes that were received; several threads do."""
+        with self._lock:
+            self.done += count
+            self.received += count
+            now = monotonic()
+            if now - self._shown >= (_BAR_SECONDS if self._bar else _LINE_SECONDS):
+                self._shown = now
+                self._show(self._line(now))
 
-    def rewind(self, count: int) -> None:
-        """Take back bytes that have to be received again."""
-        self.done -= count
+    def tick(self) -> None:
+        """Show that nothing arrives, when it is time to show something."""
+        self.advance(0)
 
     def say(self, message: str) -> None:
         """Write a message on a line of its own."""
-        self._erase_bar()
-        self._stream.write(printable(message) + "\n")
-        self._stream.flush()
+        with self._lock:
+            self._erase_bar()
+            self._stream.write(printable(message) + "\n")
+            self._stream.flush()
 
     def end(self) -> None:
         """Leave the stream at the start of a line."""

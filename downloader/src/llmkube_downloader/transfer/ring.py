@@ -1,0 +1,105 @@
+"""Blocks on their way from the connections to the hash: received in any order, taken in the order of the files.
+
+The ring is all the memory that a transfer needs. A block may be received when it is less than the ring's length ahead
+of the one that is hashed next; that one always may, so nothing can wait for each other in a circle.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+
+
+class StoppedError(Exception):
+    """The transfer ends; what a thread was about to do is no longer wanted."""
+
+
+class Ring:
+    """Memory for some blocks, each at the place that its number says.
+
+    - block: bytes of a block.
+    - condition: notified about every change; others may share it.
+    """
+
+    def __init__(self, block: int, slots: int) -> None:
+        self.block = block
+        self.condition = threading.Condition()
+        self._slots = slots
+        self._memory = memoryview(mmap.mmap(-1, block * slots))
+        self._filled: dict[int, int] = {}
+        self._next = 0
+        self._failure: BaseException | None = None
+        self._stopped = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the transfer ends."""
+        return self._stopped
+
+    def admits(self, number: int) -> bool:
+        """Return whether a block may be received now."""
+        return number < self._next + self._slots
+
+    def room(self, number: int) -> memoryview:
+        """Return the memory of a block, once it may be received.
+
+        Raises StoppedError.
+        """
+        with self.condition:
+            self.condition.wait_for(lambda: self._stopped or self.admits(number))
+            self.check()
+        start = number % self._slots * self.block
+        return self._memory[start : start + self.block]
+
+    def check(self) -> None:
+        """Raise StoppedError when the transfer ends."""
+        if self._stopped:
+            raise StoppedError
+
+    def rest(self, seconds: float) -> None:
+        """Wait.
+
+        Raises StoppedError.
+        """
+        with self.condition:
+            self.condition.wait_for(lambda: self._stopped, seconds)
+            self.check()
+
+    def fill(self, number: int, count: int) -> None:
+        """Say that a block has been received, ``count`` bytes of it."""
+        with self.condition:
+            self._filled[number] = count
+            self.condition.notify_all()
+
+    def take(self, number: int, seconds: float) -> memoryview | None:
+        """Return the next block when it has been received; None after ``seconds`` without it.
+
+        Raises the failure of a thread that receives.
+        """
+        with self.condition:
+            self.condition.wait_for(lambda: self._failure or number in self._filled, seconds)
+            if self._failure is not None:
+                raise self._failure
+            if number not in self._filled:
+                return None
+            start = number % self._slots * self.block
+            return self._memory[start : start + self._filled.pop(number)]
+
+    def release(self, number: int) -> None:
+        """Say that a block was hashed, or needs no receiving: its memory is free for a later one."""
+        with self.condition:
+            self._next = number + 1
+            self.condition.notify_all()
+
+    def fail(self, failure: BaseException) -> None:
+        """End the transfer: ``take`` raises the failure."""
+        with self.condition:
+            self._failure = self._failure or failure
+            self._stopped = True
+            self.condition.notify_all()
+
+    def stop(self) -> None:
+        """End the transfer."""
+        with self.condition:
+            self._stopped = True
+            self.condition.notify_all()
