@@ -48,6 +48,16 @@ def remove_text(report: dict[str, Any]) -> str:
     return "\n".join(f"{removed['key']} removed: {human_size(removed['bytes'])}" for removed in report["removed"])
 
 
+def doctor_text(report: dict[str, Any]) -> str:
+    """Return one line per finding, with what to do below it."""
+    lines = []
+    for finding in report["findings"]:
+        about = f" ({finding['object']})" if finding["object"] != report["root"] else ""
+        lines.append(f"{finding['level']:<8} {finding['check']}: {finding['what']}{about}")
+        lines += [f"{'':9}{finding['action']}"] if finding["action"] else []
+    return "\n".join(map(printable, lines))
+
+
 def _content(report: dict[str, Any]) -> str:
     count = len(report["files"])
     return f"{count} file{'s' if count > 1 else ''}, {human_size(report['bytesTotal'])}"

@@ -49,6 +49,11 @@ class Layout:
         """The parent of every key's staging."""
         return self.state / "staging"
 
+    @property
+    def all_leases(self) -> Path:
+        """The parent of every key's leases."""
+        return self.state / "leases"
+
     def entry(self, key: str) -> Path:
         """The entry of a key."""
         return self.root / key
@@ -59,7 +64,7 @@ class Layout:
 
     def leases(self, key: str) -> Path:
         """The directory of a key's leases."""
-        return self.state / "leases" / key
+        return self.all_leases / key
 
 
 def entry_names(paths: list[str]) -> dict[str, str]:

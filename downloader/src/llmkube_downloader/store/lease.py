@@ -97,6 +97,11 @@ def holder_of(layout: Layout, key: str) -> str | None:
     return f"{host} ({100 * record['done'] // record['total']} % done)" if record.get("total") else host
 
 
+def is_abandoned(layout: Layout, key: str) -> bool:
+    """Return whether the build lease of a key is there, and its holder is not."""
+    return _BUILD in names_in(layout.leases(key)) and holder_of(layout, key) is None
+
+
 def _is_live(path: Path) -> bool:
     try:
         return life_of(path) is Life.LIVE

@@ -162,7 +162,7 @@ def _create(layout: Layout, key: str) -> Attempt:
 def _adopt(layout: Layout, key: str) -> Attempt | None:
     """Take over the fullest attempt whose writer is proven dead. The rename has one winner."""
     parent = layout.staging(key)
-    dead = [parent / name for name in names_in(parent) if _life(parent / name) is Life.DEAD]
+    dead = [parent / name for name in names_in(parent) if life_of_attempt(parent / name) is Life.DEAD]
     for directory in sorted(dead, key=_progress, reverse=True):
         adopted = Attempt(parent / nonce(), same_boot=_same_boot(directory))
         try:
@@ -197,7 +197,7 @@ def salvage(layout: Layout, key: str, into: Attempt) -> None:
     parent = layout.staging(key)
     for name in names_in(parent):
         directory = parent / name
-        if directory == into.directory or _life(directory) is Life.LIVE:
+        if directory == into.directory or life_of_attempt(directory) is Life.LIVE:
             continue
         _copy_missing(Attempt(directory, same_boot=_same_boot(directory)), into)
         discard(layout, directory)
@@ -253,7 +253,11 @@ def copy_range(reader: int, writer: int, start: int, end: int) -> None:
         start += count
 
 
-def _life(directory: Path) -> Life:
+def life_of_attempt(directory: Path) -> Life:
+    """Return what is known about the writer of an attempt.
+
+    Raises OSError: where nothing can be written, the time of the file server can not be asked for.
+    """
     if OWNER in names_in(directory):
         with suppress(FileNotFoundError):
             return life_of(directory / OWNER)

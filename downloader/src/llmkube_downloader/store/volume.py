@@ -76,7 +76,7 @@ def prepare(layout: Layout) -> None:
             directory.mkdir(parents=True, exist_ok=True)
         _probe(layout)
     except OSError as error:
-        raise _unwritable(error, layout.root) from error
+        raise unwritable(error, layout.root) from error
     with storage_errors(f"writing {layout.format}"):
         _mark_format(layout)
 
@@ -121,7 +121,8 @@ def _mark_format(layout: Layout) -> None:
         temporary.unlink()
 
 
-def _unwritable(error: OSError, root: Path) -> DownloaderError:
+def unwritable(error: OSError, root: Path) -> DownloaderError:
+    """Return the DownloaderError for a root in which nothing can be made: who may not, and which value to set."""
     if error.errno not in (errno.EACCES, errno.EPERM):
         return storage_failure(error, f"preparing {root}")
     existing = next(path for path in (root, *root.parents) if path.exists())
