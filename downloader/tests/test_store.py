@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,9 @@ import pytest
 from building import KEY, MODEL, age, build, content, failing, idle, manifest_of, stage
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store import disk
+from llmkube_downloader.store import completeness, disk
 from llmkube_downloader.store.beacon import Heartbeat
-from llmkube_downloader.store.entry import State, look
+from llmkube_downloader.store.entry import Entry, State, look, survey
 from llmkube_downloader.store.layout import Layout, entry_names
 from llmkube_downloader.store.publish import publish
 from llmkube_downloader.store.staging import attempt
@@ -64,9 +65,63 @@ def test_an_entry_with_a_missing_byte_is_damaged(layout: Layout, damage: Callabl
     assert entry.problem
 
 
+def test_a_copy_under_the_key_of_another_source_is_damaged(layout: Layout) -> None:
+    build(layout)
+    shutil.copytree(layout.entry(KEY), layout.entry("f" * 16))
+    entry = look(layout, "f" * 16)
+    assert (entry.state, entry.problem) == (State.DAMAGED, f"its manifest is that of {KEY}")
+
+
+def refer(layout: Layout, *names: str) -> None:
+    for name in names:
+        path = layout.state / "refs" / KEY / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_the_latest_complete_generation_is_the_one_that_is_used(layout: Layout) -> None:
+    build(layout)
+    for generation in ("0000000a", "0000000b"):
+        shutil.copytree(layout.entry(KEY), layout.root / f"{KEY}-{generation}")
+    assert look(layout, KEY).path == layout.entry(KEY)
+    refer(layout, f"00000001-{KEY}", f"00000009-{KEY}-0000000a", f"00000010-{KEY}-0000000b", f"00000011-{KEY}-0000000c")
+    assert look(layout, KEY).path == layout.root / f"{KEY}-0000000b"
+    (layout.root / f"{KEY}-0000000b" / "model.gguf").unlink()
+    assert look(layout, KEY).path == layout.root / f"{KEY}-0000000a"
+    refer(layout, f"00000012-{KEY}")
+    assert look(layout, KEY).path == layout.entry(KEY)
+
+
+def test_what_is_no_reference_leads_nowhere(layout: Layout) -> None:
+    build(layout)
+    other = "f" * 16
+    for name in (other, f"{KEY}-0000000a.copy", "away"):
+        shutil.copytree(layout.entry(KEY), layout.root / name)
+    refer(layout, f"00000001-{other}", f"00000002-{KEY}-0000000a.copy", "00000003-away", "00000004-..", f"5-{other}")
+    refer(layout, f"0000000x-{KEY}", "00000006-", ".nfs0001")
+    assert look(layout, KEY).path == layout.entry(KEY)
+
+
+def test_where_no_generation_is_complete_it_is_the_first_one_that_counts(layout: Layout) -> None:
+    build(layout)
+    layout.entry(KEY).rename(layout.root / f"{KEY}-0000000a")
+    (layout.root / f"{KEY}-0000000a" / "model.gguf").unlink()
+    refer(layout, f"00000001-{KEY}-0000000a")
+    assert look(layout, KEY) == Entry(layout.entry(KEY), KEY, State.ABSENT)
+
+
+def test_every_generation_is_seen_as_an_entry_of_its_key(layout: Layout) -> None:
+    build(layout)
+    shutil.copytree(layout.entry(KEY), layout.root / f"{KEY}-0000000a")
+    shutil.copytree(layout.entry(KEY), layout.root / f"{KEY}-a")
+    found = {entry.path.name: (entry.key, entry.state) for entry in survey(layout) if entry.path.parent == layout.root}
+    complete = (KEY, State.COMPLETE)
+    assert found == {KEY: complete, f"{KEY}-0000000a": complete, f"{KEY}-a": (None, State.FOREIGN)}
+
+
 def test_trouble_with_the_volume_is_not_taken_for_damage(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     build(layout)
-    monkeypatch.setattr(Path, "stat", failing(errno.EIO))
+    monkeypatch.setattr(completeness, "stat", failing(errno.EIO))
     with pytest.raises(DownloaderError) as failure:
         look(layout, KEY)
     assert failure.value.code is ExitCode.VOLUME

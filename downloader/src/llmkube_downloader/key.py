@@ -1,22 +1,19 @@
-"""The parsed source of a model, its canonical spelling and its cache key: docs/cache-key.md in code."""
+"""The parsed source of a model, its canonical spelling and its cache key: docs/cache-key.md in code.
+
+A warm start computes a key first of all: mind what is imported here.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import re
-import unicodedata
-from dataclasses import dataclass
+from llmkube_downloader.light import sha256
 
-from llmkube_downloader.errors import DownloaderError, ExitCode
+TYPE_CHECKING = False  # typing itself takes too long to import
+if TYPE_CHECKING:
+    from llmkube_downloader.errors import DownloaderError
 
 SCHEMES = ("https", "http", "hf", "ms", "s3", "gs", "az", "oci", "file", "pvc")
 DEFAULT_REVISIONS = {"hf": "main", "ms": "master"}
 
-_HUB_SOURCE = re.compile(
-    r"(?P<repository>[^/@]+/[^/@]+)"
-    r"(?:@(?P<revision>refs/pr/[0-9]+(?=/|$)|refs/convert/[^/]+|[^/]+))?"
-    r"(?:/(?P<path>.+))?"
-)
 _SIGNATURES = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
 _SIGNATURE_PREFIXES = ("x-amz-", "x-goog-")
 _SIGNATURE_PARAMETERS = frozenset(
@@ -27,12 +24,11 @@ _SIGNATURE_PARAMETERS = frozenset(
         *("skoid", "sktid", "skt", "ske", "sks", "skv"),
     )
 )
-_SECRET_PARAMETER = re.compile("token|key|secret|password|auth|credential", re.IGNORECASE)
+_SECRET_PARAMETERS = ("token", "key", "secret", "password", "auth", "credential")
 
 
-@dataclass(frozen=True)
 class Source:
-    """Where a model comes from and which part of it is wanted.
+    """Where a model comes from and which part of it is wanted. Nothing of it changes.
 
     - scheme: one of SCHEMES.
     - base: first line of the canonical source, credential-free.
@@ -42,14 +38,25 @@ class Source:
     - url: the URL to ask, signature included; empty for other schemes. Never show it.
     """
 
-    scheme: str
-    base: str
-    location: str
-    revision: str | None = None
-    files: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    url: str = ""
+    def __init__(
+        self,
+        scheme: str,
+        base: str,
+        location: str,
+        revision: str | None = None,
+        files: tuple[str, ...] = (),
+        include: tuple[str, ...] = (),
+        exclude: tuple[str, ...] = (),
+        url: str = "",
+    ) -> None:
+        self.scheme = scheme
+        self.base = base
+        self.location = location
+        self.revision = revision
+        self.files = files
+        self.include = include
+        self.exclude = exclude
+        self.url = url
 
     @property
     def canonical(self) -> str:
@@ -63,7 +70,7 @@ class Source:
     @property
     def key(self) -> str:
         """The cache key: 16 hexadecimal digits."""
-        return hashlib.sha256(self.canonical.encode("utf-8")).hexdigest()[:16]
+        return sha256(self.canonical.encode("utf-8"))[:16]
 
     @property
     def display(self) -> str:
@@ -74,6 +81,10 @@ class Source:
         if not self.url or not mark:
             return self.base
         return address if _is_signed(self.url) else address + mark + "&".join(map(_without_secret, query.split("&")))
+
+    def at(self, url: str) -> Source:
+        """Return the same source, to be asked at another address."""
+        return Source(self.scheme, self.base, self.location, self.revision, self.files, self.include, self.exclude, url)
 
 
 def parse_source(
@@ -114,28 +125,48 @@ def parse_source(
 
 def _parse_hub(scheme: str, location: str, beside: str | None) -> tuple[str, str, str | None, str | None]:
     """Return base, repository, revision (None for the default one) and path of a hub's source."""
-    match = _HUB_SOURCE.fullmatch(location.rstrip("/"))
-    if match is None:
+    parts = _split_hub(location.rstrip("/"))
+    if parts is None:
         raise _usage(
             f"{scheme}://{location} names no repository", f"Write {scheme}://<org>/<repo>[@<revision>][/<path>]."
         )
+    repository, within, path = parts
     if beside:
         _check_text("revision", beside)
-        if match["revision"] not in (None, beside):
-            raise _usage(
-                f"the source says revision {match['revision']!r} and the flag {beside!r}", "Give the revision once."
-            )
-    repository, revision = match["repository"], beside or match["revision"]
+        if within not in (None, beside):
+            raise _usage(f"the source says revision {within!r} and the flag {beside!r}", "Give the revision once.")
+    revision = beside or within
     if revision == DEFAULT_REVISIONS[scheme]:
         revision = None
     base = f"{scheme}://{repository}" + (f"@{revision}" if revision else "")
-    return base, repository, revision, match["path"]
+    return base, repository, revision, path
+
+
+def _split_hub(location: str) -> tuple[str, str | None, str | None] | None:
+    """Split ``org/repo[@revision][/path]`` into repository, revision and path; None when it is something else.
+
+    A revision ends at the next slash, but for the two that the hub itself makes, ``refs/pr/7`` and
+    ``refs/convert/gguf``.
+    """
+    organisation, _, rest = location.partition("/")
+    name = rest.partition("/")[0].partition("@")[0]
+    if not organisation or "@" in organisation or not name:
+        return None
+    repository, rest = f"{organisation}/{name}", rest[len(name) :]
+    if not rest.startswith("@"):
+        return repository, None, rest[1:] or None
+    parts = rest[1:].split("/")
+    numbered = parts[:2] == ["refs", "pr"] and parts[2:] and parts[2].isascii() and parts[2].isdigit()
+    converted = parts[:2] == ["refs", "convert"] and parts[2:] and parts[2]
+    end = 3 if numbered or converted else 1
+    revision = "/".join(parts[:end])
+    return (repository, revision, "/".join(parts[end:]) or None) if revision else None
 
 
 def _parse_url(text: str) -> tuple[str, str]:
     """Return the base (no fragment, no signature) and the URL to ask (no fragment) of a URL."""
     url = text.partition("#")[0]
-    authority = re.split(r"[/?]", url.partition("://")[2], maxsplit=1)[0]
+    authority = url.partition("://")[2].partition("/")[0].partition("?")[0]
     if "@" in authority:
         raise _usage(
             "the source holds user information in front of its host",
@@ -162,7 +193,8 @@ def _name(parameter: str) -> str:
 
 def _without_secret(parameter: str) -> str:
     name, mark, _ = parameter.partition("=")
-    return f"{name}=***" if mark and _SECRET_PARAMETER.search(name) else parameter
+    secret = any(word in name.casefold() for word in _SECRET_PARAMETERS)
+    return f"{name}=***" if mark and secret else parameter
 
 
 def _in_order(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -172,11 +204,18 @@ def _in_order(values: tuple[str, ...]) -> tuple[str, ...]:
 def _check_text(kind: str, value: str) -> None:
     if not value:
         raise _usage(f"the {kind} is empty", f"Give a {kind}.")
-    if value != value.strip() or any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+    if value != value.strip() or any(map(_is_control, value)):
         raise _usage(f"a {kind} holds white space at its ends or a control character", f"Correct the {kind}.")
 
 
+def _is_control(character: str) -> bool:
+    """Return whether a character is a control character or half of a surrogate pair: Cc and Cs of Unicode."""
+    return character < " " or "\x7f" <= character <= "\x9f" or "\ud800" <= character <= "\udfff"
+
+
 def _usage(cause: str, action: str) -> DownloaderError:
+    from llmkube_downloader.errors import DownloaderError, ExitCode
+
     return DownloaderError(ExitCode.USAGE, cause, action)
 
 

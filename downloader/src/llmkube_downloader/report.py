@@ -1,13 +1,16 @@
-"""The result of a command as JSON: docs/downloader.md describes it, tests/contract/report.schema.json checks it."""
+"""The result of a command as JSON: docs/downloader.md describes it, tests/contract/report.schema.json checks it.
+
+A warm start reports too: mind what is imported here.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from llmkube_downloader.light import dumps
 
+TYPE_CHECKING = False  # typing itself takes too long to import
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
     from llmkube_downloader.errors import DownloaderError
     from llmkube_downloader.store.manifest import Manifest
@@ -19,11 +22,11 @@ REPORT_BYTES = 4096
 _LONGEST_TEXT = 4096
 
 
-@dataclass(frozen=True)
 class Outcome:
     """What a fetch came to.
 
-    - result: ``hit`` when the entry was there, also when another pod put it there while we waited; ``fetched`` else.
+    - result: ``hit`` when the entry was there, also when another pod put it there while we waited; ``refreshed`` when a
+      newer content was fetched beside it; ``fetched`` else.
     - entry: absolute path of the entry.
     - manifest: what it holds.
     - bytes_fetched: bytes received from the origin, also those thrown away.
@@ -31,36 +34,65 @@ class Outcome:
     - requests: requests sent to the origin.
     - volume: space on the volume afterwards.
     - bytes_reused: bytes that were there already.
+    - stale: whether a newer content was asked for, and nobody could be asked.
     """
 
-    result: str
-    entry: Path
-    manifest: Manifest
-    bytes_fetched: int
-    seconds: float
-    requests: int
-    volume: Usage
-    bytes_reused: int
+    def __init__(
+        self,
+        result: str,
+        entry: Path,
+        manifest: Manifest,
+        bytes_fetched: int,
+        seconds: float,
+        requests: int,
+        volume: Usage,
+        bytes_reused: int,
+        *,
+        stale: bool = False,
+    ) -> None:
+        self.result = result
+        self.entry = entry
+        self.manifest = manifest
+        self.bytes_fetched = bytes_fetched
+        self.seconds = seconds
+        self.requests = requests
+        self.volume = volume
+        self.bytes_reused = bytes_reused
+        self.stale = stale
 
     def to_json(self) -> dict[str, Any]:
         """Return the report."""
-        manifest = self.manifest
-        return {
-            "schema": SCHEMA,
-            "result": self.result,
-            "key": manifest.key,
-            "entry": str(self.entry),
-            "source": manifest.source,
-            "revision": manifest.revision,
-            "files": [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in manifest.files],
-            "bytesTotal": manifest.size,
-            "bytesFetched": self.bytes_fetched,
-            "bytesReused": self.bytes_reused,
-            "seconds": round(self.seconds, 3),
-            "verified": manifest.verified,
-            "requests": self.requests,
-            "volume": usage_json(self.volume),
-        }
+        fields = {**vars(self.manifest), "files": [vars(file) for file in self.manifest.files]}
+        work = {"fetched": self.bytes_fetched, "reused": self.bytes_reused, "requests": self.requests}
+        report = fetch_json(self.result, str(self.entry), fields, work, self.seconds, usage_json(self.volume))
+        return {**report, "stale": True} if self.stale else report
+
+
+def fetch_json(
+    result: str, entry: str, manifest: dict[str, Any], work: dict[str, int], seconds: float, volume: dict[str, int]
+) -> dict[str, Any]:
+    """Return the report of a fetch.
+
+    - manifest: its fields.
+    - work: bytes ``fetched`` and ``reused``, and ``requests``.
+    """
+    files = manifest["files"]
+    return {
+        "schema": SCHEMA,
+        "result": result,
+        "key": manifest["key"],
+        "entry": entry,
+        "source": manifest["source"],
+        "revision": manifest["revision"],
+        "files": [{"path": file["path"], "size": file["size"], "sha256": file["sha256"]} for file in files],
+        "bytesTotal": sum(file["size"] for file in files),
+        "bytesFetched": work["fetched"],
+        "bytesReused": work["reused"],
+        "seconds": round(seconds, 3),
+        "verified": "sha256" if all(file["verified"] == "sha256" for file in files) else "size",
+        "requests": work["requests"],
+        "volume": volume,
+    }
 
 
 def usage_json(usage: Usage) -> dict[str, int]:
@@ -83,7 +115,7 @@ def error_json(error: DownloaderError) -> dict[str, Any]:
 
 def dump(report: dict[str, Any]) -> str:
     """Return a report as one line."""
-    return json.dumps(report, separators=(",", ":"))
+    return dumps(report)
 
 
 def dump_short(report: dict[str, Any]) -> str:
@@ -107,9 +139,10 @@ def dump_short(report: dict[str, Any]) -> str:
     return text
 
 
-def write_report(path: Path, report: dict[str, Any]) -> None:
+def write_report(path: Path | str, report: dict[str, Any]) -> None:
     """Write a report into a file, in place: a container's termination log can not be replaced.
 
     Raises OSError: when that is not possible.
     """
-    path.write_text(dump_short(report) + "\n", encoding="ascii")
+    with open(path, "wb") as file:  # noqa: PTH123 - pathlib takes too long to import
+        file.write((dump_short(report) + "\n").encode("ascii"))

@@ -1,10 +1,12 @@
-"""Reports as lines for people."""
+"""Reports as lines for people. A warm start prints one too: mind what is imported here."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from llmkube_downloader.units import human_duration, human_size
+
+TYPE_CHECKING = False  # typing itself takes too long to import
+if TYPE_CHECKING:
+    from typing import Any
 
 _TITLES = ("KEY", "STATE", "SIZE", "FILES", "CREATED", "SOURCE")
 

@@ -1,11 +1,12 @@
-"""Sizes and durations as people write and read them."""
+"""Sizes and durations as people write and read them.
+
+A warm start writes some, but reads none: what only reading needs is imported there.
+"""
 
 from __future__ import annotations
 
-import re
-
-_SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[KMGTP]i?)?B?", re.IGNORECASE)
-_DURATION = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[smhd])?")
+_SIZE = r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[KMGTP]i?)?B?"
+_DURATION = r"(?P<number>[0-9]+(?:\.[0-9]+)?)(?P<unit>[smhd])?"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -14,7 +15,9 @@ def parse_size(text: str) -> int:
 
     Raises ValueError: when the text is no size.
     """
-    match = _SIZE.fullmatch(text.strip())
+    import re
+
+    match = re.fullmatch(_SIZE, text.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is no size; write 5Gi, 500M or a number of bytes")
     unit = (match["unit"] or "").lower()
@@ -28,7 +31,9 @@ def parse_duration(text: str) -> float:
 
     Raises ValueError: when the text is no duration.
     """
-    match = _DURATION.fullmatch(text.strip())
+    import re
+
+    match = re.fullmatch(_DURATION, text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no duration; write 90s, 15m, 12h or 30d")
     return float(match["number"]) * _SECONDS[match["unit"] or "s"]

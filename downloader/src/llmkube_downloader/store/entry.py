@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store.completeness import DamagedManifestError
+from llmkube_downloader.store.completeness import DamagedManifestError, key_of, names_of, problem_of
 from llmkube_downloader.store.disk import names_in, read_small, storage_errors
-from llmkube_downloader.store.layout import KEY, MANIFEST_NAME
+from llmkube_downloader.store.layout import MANIFEST_NAME
 from llmkube_downloader.store.manifest import Manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -51,15 +51,22 @@ class Entry:
 
 
 def look(layout: Layout, key: str) -> Entry:
-    """Return what lies under a key, without writing anything.
+    """Return the entry of a key that new pods should use, without writing anything.
+
+    That is the latest generation that is complete. Where none is, it is what lies under the key itself.
 
     Raises DownloaderError: USAGE, when a newer version wrote the entry; VOLUME, when it can not be read.
     """
-    path = layout.entry(key)
-    with storage_errors(f"reading {path}"):
-        if key not in names_in(layout.root):
-            return Entry(path, key, State.ABSENT)
-        return inspect(path, key)
+    found = Entry(layout.entry(key), key, State.ABSENT)
+    with storage_errors(f"reading {found.path}"):
+        present = names_in(layout.root)
+        for name in names_of(str(layout.root), key):
+            entry = inspect(layout.root / name, key) if name in present else found
+            if entry.state is State.COMPLETE:
+                return entry
+            if name == key:
+                found = entry
+    return found
 
 
 def inspect(path: Path, key: str) -> Entry:
@@ -72,7 +79,7 @@ def inspect(path: Path, key: str) -> Entry:
         if error.errno not in _MISSING:
             raise
         return Entry(path, key, State.FOREIGN if path.is_dir() and names_in(path) else State.ABSENT)
-    problem = _size_problem(path, manifest)
+    problem = problem_of(str(path), key, manifest.key, [(file.path, file.size) for file in manifest.files])
     return Entry(path, key, State.DAMAGED if problem else State.COMPLETE, manifest, problem)
 
 
@@ -86,7 +93,7 @@ def survey(layout: Layout) -> list[Entry]:
     with storage_errors(f"reading {layout.root}"):
         check_root(layout)
         found = [
-            inspect(layout.root / name, name) if KEY.fullmatch(name) else Entry(layout.root / name, None, State.FOREIGN)
+            _found(layout.root / name)
             for name in names_in(layout.root)
             if not name.startswith(".") and name != "lost+found" and (layout.root / name).is_dir()
         ]
@@ -116,14 +123,6 @@ def quarantined(layout: Layout) -> list[Entry]:
     ]
 
 
-def _size_problem(path: Path, manifest: Manifest) -> str:
-    for file in manifest.files:
-        try:
-            size = (path / file.path).stat().st_size
-        except OSError as error:
-            if error.errno not in _MISSING:
-                raise
-            return f"{file.path} is missing"
-        if size != file.size:
-            return f"{file.path} has {size} bytes instead of {file.size}"
-    return ""
+def _found(path: Path) -> Entry:
+    key = key_of(path.name)
+    return inspect(path, key) if key else Entry(path, None, State.FOREIGN)
