@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.transfer.gguf import promised_bytes
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -70,7 +71,12 @@ def _gguf_problem(file: BinaryIO, size: int) -> str:
         return f"has GGUF version {version}, known are {' and '.join(map(str, _GGUF_VERSIONS))}"
     if _GGUF_HEADER.size + tensors * _GGUF_TENSOR_BYTES + pairs * _GGUF_PAIR_BYTES > size:
         return f"is shorter than the {tensors} tensors and {pairs} metadata pairs that its GGUF header promises"
-    return ""
+    file.seek(0)
+    try:
+        promised = promised_bytes(file, size)
+    except (ValueError, struct.error) as error:
+        return f"has a GGUF header that can not be parsed ({error})"
+    return f"has {size} bytes, its GGUF header promises {promised}" if size < promised else ""
 
 
 def _safetensors_problem(file: BinaryIO, size: int) -> str:
