@@ -13,8 +13,9 @@ import pytest
 from origin_server import Origin, Reply
 from weights import gguf
 
-from llmkube_downloader.fetch import Request, fetch
+from llmkube_downloader.fetch import fetch
 from llmkube_downloader.key import parse_source
+from llmkube_downloader.request import Request
 from llmkube_downloader.store import part, volume
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.transfer.progress import Meter

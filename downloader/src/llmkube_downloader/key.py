@@ -82,10 +82,6 @@ class Source:
             return self.base
         return address if _is_signed(self.url) else address + mark + "&".join(map(_without_secret, query.split("&")))
 
-    def at(self, url: str) -> Source:
-        """Return the same source, to be asked at another address."""
-        return Source(self.scheme, self.base, self.location, self.revision, self.files, self.include, self.exclude, url)
-
 
 def parse_source(
     text: str,

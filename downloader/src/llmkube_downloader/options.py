@@ -88,6 +88,13 @@ class _AbsolutePath(click.ParamType[Path]):
         return Path(os.path.abspath(value))  # noqa: PTH100 - resolve() would follow links
 
 
+class _Directories(_AbsolutePath):
+    """Several directories; in the environment separated by line feeds."""
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        return [line for line in rv.split("\n") if line]
+
+
 def flag(name: str, help_text: str, **settings: Any) -> Callable[[_Command], _Command]:
     """Return the decorator of a flag whose environment name is LLMKUBE_ and the flag in capitals."""
     variable = "LLMKUBE_" + name.lstrip("-").upper().replace("-", "_")
@@ -180,6 +187,32 @@ def transfer_flags(command: _Command) -> _Command:
         flag(
             "--limit-rate",
             "Bytes per second that all connections together may receive, such as 50M.",
+            type=_Size(),
+        ),
+        flag(
+            "--refresh",
+            "When to ask the origin for a newer content of an entry that is there.",
+            type=click.Choice(["never", "on-change", "always"]),
+            default="never",
+            show_default=True,
+        ),
+        flag(
+            "--upstream",
+            "The root of another cache, mounted here, that is asked before the origin. Repeatable.",
+            multiple=True,
+            type=_Directories(),
+            metavar="DIR",
+        ),
+        flag(
+            "--mirror",
+            "Asked before the origin: another hub for hf://, else the address of the same file. Repeatable.",
+            multiple=True,
+            type=_Lines(),
+            metavar="URL",
+        ),
+        flag(
+            "--budget",
+            "What everything below the root may take; more is refused before the first byte.",
             type=_Size(),
         ),
         flag(

@@ -36,7 +36,8 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
     Sources: https://, http:// (only to hosts of --allow-http), hf://org/repo[@revision][/file], file:///path,
     pvc://claim/path.
     """
-    from llmkube_downloader.fetch import Request, fetch
+    from llmkube_downloader.fetch import fetch
+    from llmkube_downloader.request import Refresh, Request
     from llmkube_downloader.text import fetch_text
     from llmkube_downloader.transfer.progress import Meter
 
@@ -51,6 +52,10 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
             expect_size=flags["expect_size"],
             connections=flags["connections"],
             limit_rate=flags["limit_rate"],
+            refresh=Refresh(flags["refresh"]),
+            upstream=flags["upstream"],
+            mirrors=flags["mirror"],
+            budget=flags["budget"],
         )
         result = fetch(request, Meter(sys.stderr)).to_json()
     if report:

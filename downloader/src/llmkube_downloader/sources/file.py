@@ -13,7 +13,10 @@ from llmkube_downloader.sources.selection import checked_path, refuse_selection,
 from llmkube_downloader.sources.shards import check_shards, is_first_shard, with_shards
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llmkube_downloader.key import Source
+    from llmkube_downloader.sources.interface import Body
 
 
 class FileOrigin:
@@ -120,7 +123,12 @@ def _remote(file: Path, path: str, within: Path | None) -> RemoteFile:
         raise DownloaderError(
             ExitCode.POLICY, f"{file} is neither a file nor a directory", "Give a file or a directory."
         )
-    return RemoteFile(path, status.st_size, None, lambda span: _FileBody(file, span), _validator(status))
+    return RemoteFile(path, status.st_size, None, open_local(file), _validator(status))
+
+
+def open_local(file: Path) -> Callable[[Span], Body]:
+    """Return what opens a span of a local file, for RemoteFile.open."""
+    return lambda span: _FileBody(file, span)
 
 
 def _validator(status: os.stat_result) -> str:

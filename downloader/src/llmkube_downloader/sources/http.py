@@ -22,15 +22,17 @@ _NAMELESS = "model"
 class HttpOrigin:
     """Fetches the file behind an https or http address."""
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, mirror: str | None = None) -> None:
+        """Fetch from the address of the source, or from that of a mirror of it."""
         self._client = client
+        self._mirror = mirror
 
     def resolve(self, source: Source) -> Plan:
         """Ask for the file's size and, where the server announces one, its hash."""
         refuse_selection(source)
-        announced = self._client.describe(source.url)
-        path = file_name(source.url)
-        at_origin = HttpFile(self._client, source.url, path)
+        url, path = self._mirror or source.url, file_name(source.url)
+        announced = self._client.describe(url)
+        at_origin = HttpFile(self._client, url, path)
         remote = RemoteFile(path, announced.size, announced.sha256, at_origin.open, announced.validator)
         return Plan(None, (remote,))
 

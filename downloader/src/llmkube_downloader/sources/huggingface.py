@@ -44,9 +44,10 @@ _CHECK_NAME = "Check the name of the repository, and that the token's account ma
 class HuggingFaceOrigin:
     """Fetches files of a model repository."""
 
-    def __init__(self, client: HttpClient) -> None:
+    def __init__(self, client: HttpClient, endpoint: str | None = None) -> None:
+        """Ask the hub of the environment, or another one that has the same repositories."""
         self._client = client
-        self._endpoint = hub_endpoint()
+        self._endpoint = endpoint or hub_endpoint()
         self._address = parse_address(self._endpoint)
 
     def resolve(self, source: Source) -> Plan:

@@ -63,6 +63,7 @@ class RemoteFile:
     - sha256: what the origin says its hash is, 64 hexadecimal digits; None when it does not say.
     - open: starts receiving a span of the file.
     - validator: what the origin calls the content now, byte for byte; None when it does not say.
+    - copy: whether it is a copy on a volume, which costs no bandwidth and may be damaged.
     """
 
     path: str
@@ -70,6 +71,7 @@ class RemoteFile:
     sha256: str | None
     open: Callable[[Span], Body]
     validator: str | None = None
+    copy: bool = False
 
 
 @dataclass(frozen=True)

@@ -58,9 +58,17 @@ class Layout:
         """The entry of a key."""
         return self.root / key
 
+    def generation(self, key: str, content: str) -> Path:
+        """A later entry of a key, by its content (64 hexadecimal digits)."""
+        return self.root / f"{key}-{content[:8]}"
+
     def staging(self, key: str) -> Path:
         """The parent of the attempts to build an entry."""
         return self.all_staging / key
+
+    def refs(self, key: str) -> Path:
+        """The directory of what says which generation of a key is used."""
+        return self.state / "refs" / key
 
     def leases(self, key: str) -> Path:
         """The directory of a key's leases."""

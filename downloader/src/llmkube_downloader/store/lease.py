@@ -42,8 +42,16 @@ class _Wait:
             self.notify(f"{holder} fetches the same; waiting since {human_duration(now - self.began)}")
 
 
-def take_or_join(layout: Layout, key: str, limit: float, notify: Callable[[str], None]) -> Beacon | Entry:
+def take_or_join(
+    layout: Layout,
+    key: str,
+    limit: float,
+    notify: Callable[[str], None],
+    suits: Callable[[Entry], bool] = lambda entry: True,
+) -> Beacon | Entry:
     """Return the build lease of a key, or the complete entry that its holder published while we waited.
+
+    - suits: whether a complete entry is what is wanted.
 
     Raises DownloaderError: DELETED_OR_LOCK_TIMEOUT, when another one held the lease for ``limit`` seconds.
     """
@@ -52,7 +60,7 @@ def take_or_join(layout: Layout, key: str, limit: float, notify: Callable[[str],
         while True:
             lease = try_take(layout, key)
             entry = _look_freshly(layout, key)
-            if entry.state is State.COMPLETE:
+            if entry.state is State.COMPLETE and suits(entry):
                 if lease:
                     lease.withdraw()
                 return entry

@@ -5,6 +5,7 @@ How one is read is said in ``completeness``, because a warm start has no time to
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -74,6 +75,12 @@ class Manifest:
     def verified(self) -> str:
         """How much is proven of every file: ``sha256`` or ``size``."""
         return "sha256" if all(file.verified == "sha256" for file in self.files) else "size"
+
+    @property
+    def content(self) -> str:
+        """What tells this content from every other one of the same key: a SHA-256 over paths, sizes and hashes."""
+        lines = sorted(f"{file.path}\0{file.size}\0{file.sha256}\n" for file in self.files)
+        return hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
 
     def dump(self) -> bytes:
         """Return the manifest as JSON, one line per field and file, with its checksum in the last line."""

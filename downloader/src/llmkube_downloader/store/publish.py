@@ -12,6 +12,7 @@ from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.disk import storage_errors, sync_directory, write_durably
 from llmkube_downloader.store.entry import Entry, State, inspect
 from llmkube_downloader.store.layout import MANIFEST_NAME, STATES_NAME
+from llmkube_downloader.store.refs import refer
 from llmkube_downloader.store.staging import deleted_meanwhile
 from llmkube_downloader.store.trash import quarantine
 
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.EACCES)
 
 
-def publish(layout: Layout, files: Path, manifest: Manifest, states: bytes = b"") -> Manifest:
+def publish(
+    layout: Layout, files: Path, manifest: Manifest, states: bytes = b"", *, generation: bool = False
+) -> Manifest:
     """Make the files of an attempt the entry of the manifest's key; they are already synced.
 
     - states: the SHA-256 states of all files, whose hash the manifest holds.
+    - generation: whether to publish beside the entry that is there, and to refer new pods to it.
 
     Returns the manifest of the entry now visible: this one, or that of another attempt that was faster. A damaged entry
     in the way moves to the quarantine.
@@ -33,18 +37,21 @@ def publish(layout: Layout, files: Path, manifest: Manifest, states: bytes = b""
     Raises DownloaderError: DELETED_OR_LOCK_TIMEOUT, when somebody removed the attempt meanwhile; POLICY, when the name
     is taken by files that llmkube did not write.
     """
-    entry = layout.entry(manifest.key)
+    entry = layout.generation(manifest.key, manifest.content) if generation else layout.entry(manifest.key)
     with storage_errors(f"publishing {entry}"):
         try:
             if states:
                 write_durably(files / STATES_NAME, states)
             write_durably(files / MANIFEST_NAME, manifest.dump())
             _sync_tree(files)
-            if not _rename_into(files, entry):
-                return _join_winner(layout, files, entry, manifest)
+            if _rename_into(files, entry):
+                _sync_names(entry, files)
+            else:
+                manifest = _join_winner(layout, files, entry, manifest)
         except FileNotFoundError as error:
             raise deleted_meanwhile(files) from error
-        _sync_names(entry, files)
+    if generation:
+        refer(layout, manifest.key, entry.name)
     return manifest
 
 

@@ -13,6 +13,7 @@ from llmkube_downloader.store.disk import (
     identity,
     names_in,
     read_small,
+    size_of_tree,
     storage_errors,
     storage_failure,
     write_durably,
@@ -92,6 +93,21 @@ def check_space(root: Path, needed: int) -> None:
             ExitCode.NO_SPACE,
             f"{root} has {human_size(space.free)} free of {human_size(space.total)}, needed are {human_size(needed)}",
             "Free space (llmkube-downloader list, then remove) or enlarge the claim.",
+        )
+
+
+def check_budget(root: Path, needed: int, budget: int) -> None:
+    """Refuse to begin what would make the cache larger than its user wants.
+
+    Raises DownloaderError: NO_SPACE, with the numbers.
+    """
+    with storage_errors(f"measuring {root}"):
+        taken = size_of_tree(root)
+    if taken + needed > budget:
+        raise DownloaderError(
+            ExitCode.NO_SPACE,
+            f"{root} may take {human_size(budget)} and takes {human_size(taken)}, needed are {human_size(needed)} more",
+            "Free space (llmkube-downloader list, then remove or prune) or raise --budget.",
         )
 
 

@@ -23,7 +23,7 @@ class Meter:
     - done: bytes received and kept.
     - total: bytes in all, None while unknown.
     - received: bytes received, also those thrown away.
-    - reused: bytes that an earlier attempt had received.
+    - reused: bytes that an earlier attempt had received, or another entry has.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -44,11 +44,14 @@ class Meter:
         self.done = self.reused = reused
         self._began = self._shown = monotonic()
 
-    def advance(self, count: int) -> None:
-        """Count bytes that were received; several threads do."""
+    def advance(self, count: int, *, copied: bool = False) -> None:
+        """Count bytes that were received, or copied on the volume; several threads do."""
         with self._lock:
             self.done += count
-            self.received += count
+            if copied:
+                self.reused += count
+            else:
+                self.received += count
             now = monotonic()
             if now - self._shown >= (_BAR_SECONDS if self._bar else _LINE_SECONDS):
                 self._shown = now

@@ -30,11 +30,17 @@ class Receiver:
     """One connection at a time, for one stretch after the other."""
 
     def __init__(
-        self, feed: Feed, ring: Ring, patience: Patience, pace: Pace, syncer: Syncer, advance: Callable[[int], None]
+        self,
+        feed: Feed,
+        ring: Ring,
+        patience: Patience,
+        pace: Pace,
+        syncer: Syncer,
+        advance: Callable[[Incoming, int], None],
     ) -> None:
         """Receive what the feed hands out.
 
-        - advance: told about all bytes that arrive; it raises what a limit of bytes comes to.
+        - advance: told about all bytes of a file that arrive; it raises what a limit of bytes comes to.
         """
         self._feed = feed
         self._ring = ring
@@ -81,7 +87,7 @@ class Receiver:
         try:
             self._ring.check()
             self._agree(stretch, body)
-            self._pass_over(body, stretch.position - body.start, self._ring.block)
+            self._pass_over(file, body, stretch.position - body.start)
             while stretch.end is None or stretch.position < stretch.end:
                 if not self._receive_block(stretch, body):
                     break
@@ -115,14 +121,14 @@ class Receiver:
         ):
             raise interrupted(f"{file.remote.path} is sent whole, though a part of it was asked for")
 
-    def _pass_over(self, body: Body, count: int, step: int) -> None:
+    def _pass_over(self, file: Incoming, body: Body, count: int) -> None:
         """Receive bytes that are there already: the origin sends nothing but the whole file."""
-        unwanted = memoryview(bytearray(min(count, step)))
+        unwanted = memoryview(bytearray(min(max(count, 0), self._ring.block)))
         while count > 0:
             received = body.readinto(unwanted[:count])
             if not received:
-                raise interrupted("the origin stopped before what is missing")
-            self._advance(0)
+                raise interrupted(f"{file.remote.path} ended before what is missing")
+            self._ring.check()
             count -= received
 
     def _receive_block(self, stretch: Stretch, body: Body) -> bool:
@@ -138,7 +144,7 @@ class Receiver:
                 break
             stretch.position += count
             self._patience.progressed(count)
-            self._advance(count)
+            self._advance(file, count)
             self._pace.spend(count)
         filled = stretch.position - begin
         if filled < wanted and not self._may_end(stretch, body):
