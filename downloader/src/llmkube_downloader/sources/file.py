@@ -11,6 +11,7 @@ from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.sources.interface import Plan, RemoteFile, Span
 from llmkube_downloader.sources.selection import checked_path, refuse_selection, select
 from llmkube_downloader.sources.shards import check_shards, is_first_shard, with_shards
+from llmkube_downloader.transfer.retry import changed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +70,7 @@ class _FileBody:
             status = os.fstat(self._descriptor)
         except OSError as error:
             raise _unreadable(error) from error
+        self._path = path
         self.total: int | None = status.st_size
         self.validator: str | None = _validator(status)
         self.start = span.start
@@ -79,8 +81,11 @@ class _FileBody:
     def readinto(self, buffer: memoryview) -> int:
         try:
             count = os.preadv(self._descriptor, [buffer[: max(0, self._end - self._place)]], self._place)
+            validator = _validator(os.fstat(self._descriptor))
         except OSError as error:
             raise _unreadable(error) from error
+        if validator != self.validator:
+            raise changed(f"{self._path} was written to while it was copied")
         self._place += count
         return count
 

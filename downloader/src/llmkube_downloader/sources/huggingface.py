@@ -70,7 +70,7 @@ class HuggingFaceOrigin:
         try:
             return at_hub.open(span)
         except DownloaderError as error:
-            if error.code is not ExitCode.AUTH:
+            if error.code is not ExitCode.AUTH or not error.cause.startswith(self._address.display):
                 raise
             # Everybody may see what a gated repository holds; it is only the files that are refused.
             raise self._closed(f"{self._endpoint}/{source.location}", "is gated") from error
@@ -87,7 +87,9 @@ class HuggingFaceOrigin:
             library_version=__version__,
         )
         try:
-            return api.model_info(source.location, revision=source.revision, files_metadata=True)
+            # Without it the library waits for ever, whatever its session says.
+            timeout = self._client.stall_timeout
+            return api.model_info(source.location, revision=source.revision, files_metadata=True, timeout=timeout)
         except HFValidationError as error:
             raise DownloaderError(ExitCode.USAGE, str(error), "Correct the name of the repository.") from error
         except httpx2.HTTPError as error:
@@ -156,6 +158,8 @@ class HuggingFaceOrigin:
 
 
 def _connection_failure(error: Exception, address: Address) -> DownloaderError:
+    if isinstance(error, httpx2.ProxyError) and str(error).startswith("5"):
+        return interrupted(f"the proxy has no way to {address.display}: {error}")
     if isinstance(error, httpx2.ProxyError):
         return DownloaderError(
             ExitCode.TLS, f"the proxy refuses {address.display}: {error}", "Check HTTPS_PROXY and NO_PROXY."

@@ -7,6 +7,7 @@ import http.client
 import re
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
@@ -144,14 +145,12 @@ class HttpClient:
 
     def _ask(self, method: str, address: Address, headers: Mapping[str, str], *, only_public: bool) -> Response:
         self.traffic.count()
-        kept = self.pool.take(address, only_public=only_public)
-        if kept is not None:
-            try:
-                return self._send(kept, method, address, headers)
-            except _GONE:
-                kept.http.close()
-        connection = connect(address, self.stall_timeout, only_public=only_public)
         try:
+            kept = self.pool.take(address, only_public=only_public)
+            if kept is not None:
+                with suppress(*_GONE):
+                    return self._send(kept, method, address, headers)
+            connection = connect(address, self.stall_timeout, only_public=only_public)
             return self._send(connection, method, address, headers)
         except (OSError, http.client.HTTPException) as error:
             raise connection_failure(error, address) from error

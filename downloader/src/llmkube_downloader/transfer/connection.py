@@ -29,12 +29,14 @@ class Connection:
     """An open connection.
 
     - http: what requests are sent on.
+    - sock: what they go through; ``http`` forgets it as soon as a server says that it is going to close.
     - public: whether the host is one of the public internet.
     - proxied: whether requests name the whole address, as a proxy for plain http needs it.
     - extra_headers: what the proxy wants with each request.
     """
 
     http: http.client.HTTPConnection
+    sock: socket.socket
     public: bool
     proxied: bool
     extra_headers: Mapping[str, str]
@@ -92,7 +94,7 @@ def _connect_directly(address: Address, timeout: float, *, only_public: bool) ->
         raise _refused(address)
     # Connecting to the addresses just checked leaves a name no chance to resolve to another one meanwhile.
     sock = _wrap(_first_to_answer(addresses, address.port, timeout), address)
-    return Connection(_speak_http(sock, address), any(public), proxied=False, extra_headers={})
+    return Connection(_speak_http(sock, address), sock, any(public), proxied=False, extra_headers={})
 
 
 def _connect_through(proxy: _Proxy, address: Address, timeout: float, *, only_public: bool) -> Connection:
@@ -101,9 +103,10 @@ def _connect_through(proxy: _Proxy, address: Address, timeout: float, *, only_pu
         raise _refused(address)
     plain = _first_to_answer([proxy.host], proxy.port, timeout)
     if address.scheme == "http":
-        return Connection(_speak_http(plain, address), public, proxied=True, extra_headers=proxy.headers)
+        return Connection(_speak_http(plain, address), plain, public, proxied=True, extra_headers=proxy.headers)
     _tunnel(plain, proxy, address)
-    return Connection(_speak_http(_wrap(plain, address), address), public, proxied=False, extra_headers={})
+    sock = _wrap(plain, address)
+    return Connection(_speak_http(sock, address), sock, public, proxied=False, extra_headers={})
 
 
 def _speak_http(sock: socket.socket, address: Address) -> http.client.HTTPConnection:

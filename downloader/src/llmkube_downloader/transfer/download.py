@@ -14,7 +14,7 @@ from llmkube_downloader.transfer.feed import Feed, Incoming
 from llmkube_downloader.transfer.pace import Pace
 from llmkube_downloader.transfer.receiver import Receiver
 from llmkube_downloader.transfer.retry import Patience, Retries
-from llmkube_downloader.transfer.ring import Ring
+from llmkube_downloader.transfer.ring import Ring, StoppedError
 from llmkube_downloader.transfer.structure import check_whole
 from llmkube_downloader.transfer.sync import Syncer
 from llmkube_downloader.units import human_size
@@ -110,6 +110,9 @@ class Download:
         self._syncer.start()
         try:
             return [self._finish(file, crew) for file in files]
+        except StoppedError as stopped:
+            # A receiver failed while this thread read again what is there.
+            raise self._ring.failure or stopped from None
         finally:
             self._ring.stop()
             self._syncer.end(_END_SECONDS)

@@ -10,7 +10,7 @@ from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.sources.interface import Span
 from llmkube_downloader.store.disk import storage_errors
 from llmkube_downloader.transfer.feed import Mode
-from llmkube_downloader.transfer.retry import TransientError, broken_off, changed, interrupted
+from llmkube_downloader.transfer.retry import BeginAgainError, TransientError, broken_off, changed, interrupted
 from llmkube_downloader.transfer.ring import StoppedError
 from llmkube_downloader.transfer.structure import HEAD_BYTES, check_start
 from llmkube_downloader.units import human_size
@@ -119,7 +119,11 @@ class Receiver:
             and file.mode is Mode.STRETCHES
             and body.start != stretch.position
         ):
-            raise interrupted(f"{file.remote.path} is sent whole, though a part of it was asked for")
+            raise BeginAgainError(
+                ExitCode.ORIGIN_UNAVAILABLE,
+                f"{file.remote.path} is sent whole, though a part of it was asked for and parts were sent before",
+                "Start again; if it stays so, only some of the origin's servers send parts of files.",
+            )
 
     def _pass_over(self, file: Incoming, body: Body, count: int) -> None:
         """Receive bytes that are there already: the origin sends nothing but the whole file."""

@@ -7,9 +7,11 @@ import re
 import socket
 import threading
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.transfer.retry import interrupted
+from llmkube_downloader.units import human_size
 
 if TYPE_CHECKING:
     from email.message import Message
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from llmkube_downloader.transfer.address import Address
     from llmkube_downloader.transfer.connection import Connection
 
-_CHUNKED_BYTES = 64 * 1024
+# What has to arrive in the time after which silence counts as a broken connection.
+_LEAST_BYTES = 16 * 1024
 _CONTENT_RANGE = re.compile(r"bytes (?P<start>[0-9]{1,18})-(?P<end>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)")
 
 
@@ -29,6 +32,8 @@ class Response:
         self._connection = connection
         self._pool = pool
         self._left = None if answer.chunked else answer.length
+        self._patience = connection.sock.gettimeout() or 0.0
+        self._came, self._waited = 0, 0.0
         self.address = address
         self.headers: Message = answer.headers
         self.size = answer.length
@@ -50,17 +55,20 @@ class Response:
 
     def readinto(self, buffer: memoryview) -> int:
         """Put what has arrived into the buffer; see sources/interface.py."""
+        began = monotonic()
         try:
-            if self._left is None:
-                # Chunks are put together by the library, which waits until the buffer is full.
-                return self._answer.readinto(buffer[:_CHUNKED_BYTES])
-            return self._read_delimited(buffer[: self._left])
+            count = self._read(buffer)
         except (OSError, http.client.HTTPException, ValueError) as error:
             # A ValueError is what reading from a connection that was just aborted comes to.
             raise interrupted(f"{self.address.host} stopped sending ({_reason(error)})") from error
+        self._check_pace(count, monotonic() - began)
+        return count
 
     def close(self) -> None:
         """Keep the connection for the next request if its answer was read to the end, else close it."""
+        if self._answer.closed:
+            # Given back twice, one connection would get the questions of two threads.
+            return
         reusable = self._left == 0 and not self._answer.will_close
         self._answer.close()
         if reusable:
@@ -70,18 +78,33 @@ class Response:
 
     def abort(self) -> None:
         """Wake up a readinto in another thread; see sources/interface.py."""
-        sock = self._connection.http.sock
-        if sock is not None:
-            with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self._connection.sock.shutdown(socket.SHUT_RDWR)
 
-    def _read_delimited(self, buffer: memoryview) -> int:
-        if not buffer:
+    def _read(self, buffer: memoryview) -> int:
+        """Read the socket once; the library by itself would wait until the buffer is full."""
+        if self._left is None:
+            data = self._answer.read1(len(buffer))
+            buffer[: len(data)] = data
+            return len(data)
+        if not self._left:
             return 0
-        # One read of the socket, past the library, which would wait until the buffer is full.
-        count = self._answer.fp.readinto1(buffer)
-        self._left = (self._left or 0) - count
+        count = self._answer.fp.readinto1(buffer[: self._left])
+        self._left -= count
         return count
+
+    def _check_pace(self, count: int, seconds: float) -> None:
+        """Give up a connection that drips: it is never silent, and would last for days.
+
+        Raises TransientError.
+        """
+        self._came += count
+        self._waited += seconds
+        if self._waited < self._patience:
+            return
+        if count and self._came < _LEAST_BYTES:
+            raise interrupted(f"{self.address.host} sends less than {human_size(_LEAST_BYTES)} in {self._patience:g} s")
+        self._came, self._waited = 0, 0.0
 
 
 class Pool:
@@ -130,4 +153,6 @@ def _content_range(response: Response) -> tuple[int, int | None]:
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "it was silent for too long"
+    if isinstance(error, http.client.IncompleteRead):
+        return "it broke off"
     return getattr(error, "strerror", None) or type(error).__name__

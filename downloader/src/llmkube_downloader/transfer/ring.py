@@ -32,6 +32,11 @@ class Ring:
         self._stopped = False
 
     @property
+    def failure(self) -> BaseException | None:
+        """What ended the transfer; None when it is not a failure."""
+        return self._failure
+
+    @property
     def stopped(self) -> bool:
         """Whether the transfer ends."""
         return self._stopped
