@@ -6,6 +6,7 @@ import io
 
 import pytest
 
+from llmkube_downloader.transfer import progress
 from llmkube_downloader.transfer.progress import Meter
 
 
@@ -63,3 +64,21 @@ def test_bytes_of_an_earlier_attempt_count_as_done_but_not_as_received() -> None
     meter.advance(30)
     assert meter.progress() == (90, 100)
     assert (meter.received, meter.reused) == (30, 60)
+
+
+def test_while_nothing_arrives_every_line_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: clock[0])
+    stream = io.StringIO()
+    meter = Meter(stream)
+    meter.begin(200, 0)
+    meter.advance(100)
+    meter.delay("h.example answered 429, asking to wait 60 s; trying again in 60s (1 of 5)")
+    clock[0] = 10
+    meter.tick()
+    assert stream.getvalue().splitlines()[-1] == (
+        "100 B of 200 B (50%); h.example answered 429, asking to wait 60 s; trying again in 60s (1 of 5)"
+    )
+    clock[0] = 20
+    meter.advance(50)
+    assert stream.getvalue().splitlines()[-1].startswith("150 B of 200 B (75%), ")

@@ -99,6 +99,6 @@ def _client(request: Request, meter: Meter) -> Iterator[HttpClient]:
     # Whoever sets an HF_ENDPOINT of http:// has thereby allowed it.
     allowed = request.allow_http | ({hub.host} if hub.scheme == "http" else set())
     tokens = {hub.origin: token} if token else {}
-    client = HttpClient(AllowedHttp(allowed), Retries(meter.say), request.stall_timeout, tokens)
+    client = HttpClient(AllowedHttp(allowed), Retries(meter.delay), request.stall_timeout, tokens)
     with closing(client.pool):
         yield client

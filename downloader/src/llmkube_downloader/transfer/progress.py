@@ -35,6 +35,7 @@ class Meter:
         self._bar = stream.isatty()
         self._began = self._shown = monotonic()
         self._bar_width = 0
+        self._reason = ""
         # Reentrant: the signal that ends the process may find this thread inside, and says so on its way out.
         self._lock = threading.RLock()
 
@@ -48,6 +49,8 @@ class Meter:
         """Count bytes that were received, or copied on the volume; several threads do."""
         with self._lock:
             self.done += count
+            if count:
+                self._reason = ""
             if copied:
                 self.reused += count
             else:
@@ -60,6 +63,11 @@ class Meter:
     def tick(self) -> None:
         """Show that nothing arrives, when it is time to show something."""
         self.advance(0)
+
+    def delay(self, reason: str) -> None:
+        """Say why nothing arrives, now and with every line until something does."""
+        self.say(reason)
+        self._reason = reason
 
     def say(self, message: str) -> None:
         """Write a message on a line of its own."""
@@ -83,6 +91,8 @@ class Meter:
             return f"{human_size(self.done)}, {human_size(rate)}/s"
         remaining = (self.total - self.done) / rate if rate else 0.0
         share = min(self.done / self.total, 1.0)
+        if self._reason:
+            return f"{human_size(self.done)} of {human_size(self.total)} ({share:.0%}); {printable(self._reason)}"
         numbers = f"{human_size(self.done)} of {human_size(self.total)} ({share:.0%}), {human_size(rate)}/s"
         line = f"{numbers}, {human_duration(max(remaining, 0.0))} left"
         if self._bar:
