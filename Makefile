@@ -38,6 +38,7 @@ help: ## Show this list
 
 .PHONY: test
 test: lint tools test-chart-lint ## Every test, the ones on the cluster included
+	@$(PYTHON) -m preflight tests
 	@$(HELMS) $(BIN)/python -m pytest
 
 .PHONY: test-unit

@@ -22,7 +22,7 @@ SCRIPT = """#!{python} -IS
 import sys
 
 sys.path.insert(0, "{lib}")
-from llmkube_downloader.cli import main
+from llmkube_downloader.launch import main
 
 main()
 """

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import click
+from weights import gguf
 
 DOWNLOADER = Path(__file__).parents[1]
 
@@ -27,17 +29,29 @@ def test_the_launcher_of_the_image_runs_alone_and_compiled(tmp_path: Path) -> No
     shutil.rmtree(context)
 
     lib = tmp_path / "image" / "lib"
-    assert list((lib / "llmkube_downloader" / "__pycache__").glob("cli.*.pyc"))
+    for module in ("cli", "launch", "store/completeness"):
+        source = lib / "llmkube_downloader" / f"{module}.py"
+        assert Path(importlib.util.cache_from_source(str(source))).exists()
     for path in lib.rglob("*"):
         path.chmod(0o555)
-    done = subprocess.run(
-        [tmp_path / "image" / "llmkube-downloader", "key", "hf://org/repo"],
-        env={"PATH": os.defpath, "PYTHONPATH": "/nowhere", "PYTHONSTARTUP": "/nowhere"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert len(done.stdout.strip()) == 16
+
+    def run(*arguments: str | Path) -> str:
+        return subprocess.run(
+            [tmp_path / "image" / "llmkube-downloader", *arguments],
+            env={"PATH": os.defpath, "PYTHONPATH": "/nowhere", "PYTHONSTARTUP": "/nowhere"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    assert len(run("key", "hf://org/repo").strip()) == 16
+
+    (tmp_path / "tiny.gguf").write_bytes(gguf())
+    fetch = ("fetch", f"file://{tmp_path}/tiny.gguf", "--root", tmp_path / "models", "-o", "json")
+    assert json.loads(run(*fetch))["result"] == "fetched"
+    # A start from a cache that is filled needs none of the dependencies.
+    shutil.rmtree(lib / "click")
+    assert json.loads(run(*fetch))["result"] == "hit"
 
 
 def test_the_lock_names_no_index() -> None:

@@ -95,10 +95,10 @@ def test_the_latest_complete_generation_is_the_one_that_is_used(layout: Layout) 
 def test_what_is_no_reference_leads_nowhere(layout: Layout) -> None:
     build(layout)
     other = "f" * 16
-    for name in (other, f"{KEY}-0000000a.copy", "away"):
+    for name in (other, f"{KEY}-0000000a", f"{KEY}-0000000a.copy", "away"):
         shutil.copytree(layout.entry(KEY), layout.root / name)
     refer(layout, f"00000001-{other}", f"00000002-{KEY}-0000000a.copy", "00000003-away", "00000004-..", f"5-{other}")
-    refer(layout, f"0000000x-{KEY}", "00000006-", ".nfs0001")
+    refer(layout, f"0000000x-{KEY}-0000000a", f"6-{KEY}-0000000a", f"{KEY}-0000000a", "00000007-", ".nfs0001")
     assert look(layout, KEY).path == layout.entry(KEY)
 
 
@@ -119,9 +119,12 @@ def test_every_generation_is_seen_as_an_entry_of_its_key(layout: Layout) -> None
     assert found == {KEY: complete, f"{KEY}-0000000a": complete, f"{KEY}-a": (None, State.FOREIGN)}
 
 
-def test_trouble_with_the_volume_is_not_taken_for_damage(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("call", ["stat", "listdir"])
+def test_trouble_with_the_volume_is_not_taken_for_damage(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     build(layout)
-    monkeypatch.setattr(completeness, "stat", failing(errno.EIO))
+    monkeypatch.setattr(completeness, call, failing(errno.EIO))
     with pytest.raises(DownloaderError) as failure:
         look(layout, KEY)
     assert failure.value.code is ExitCode.VOLUME

@@ -41,7 +41,8 @@ _CLUSTER = [
     Package("libseccomp-dev", "/usr/include/seccomp.h"),
     Package("pkg-config", "pkg-config"),
 ]
-PURPOSES = {"python": _PYTHON, "cluster": _CLUSTER}
+_TESTS = [Package("strace", "strace"), Package("util-linux", "unshare")]
+PURPOSES = {"python": _PYTHON, "cluster": _CLUSTER, "tests": _TESTS}
 
 
 class PreflightError(Exception):

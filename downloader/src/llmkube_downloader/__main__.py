@@ -1,5 +1,5 @@
 """Lets ``python -m llmkube_downloader`` stand for the console script."""
 
-from llmkube_downloader.cli import main
+from llmkube_downloader.launch import main
 
 main()
