@@ -1,21 +1,23 @@
-"""Listing, verifying and removing entries."""
+"""Listing and verifying entries."""
 
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from building import KEY
+from using import OTHER_POD, lease, publish_entry, supersede
 from weights import gguf
-
-from llmkube_downloader.store.layout import Layout
-from llmkube_downloader.store.lease import try_take
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from command_line import Run
+
+    from llmkube_downloader.store.layout import Layout
 
 MODEL = gguf(50_000)
 OTHER_KEY = "0123456789abcdef"
@@ -51,7 +53,37 @@ def test_an_entry_is_listed_with_what_it_holds(run: Run, root: Path, key: str, t
         "revision": None,
         "bytes": len(MODEL) + 2,
         "files": 2,
+        "lastUsed": None,
+        "pinned": False,
+        "users": 0,
     }
+
+
+def test_who_uses_an_entry_is_listed_with_it(layout: Layout, run: Run) -> None:
+    publish_entry(layout)
+    lease(layout, OTHER_POD, days=30)
+    (entry,) = entries(run, layout.root)
+    assert (entry["users"], entry["pinned"]) == (0, False)
+    assert datetime.now(timezone.utc) - datetime.fromisoformat(entry["lastUsed"]) > timedelta(days=29)
+    lease(layout)
+    run("pin", KEY, "--root", layout.root)
+    (entry,) = entries(run, layout.root)
+    assert (entry["users"], entry["pinned"]) == (1, True)
+    assert datetime.now(timezone.utc) - datetime.fromisoformat(entry["lastUsed"]) < timedelta(minutes=5)
+    row = run("list", "--root", layout.root).out.splitlines()[1].split()
+    assert row[-3:] == ["1", "yes", "hf://org/repo"]
+
+
+def test_generations_are_entries_of_their_key(layout: Layout, run: Run) -> None:
+    publish_entry(layout)
+    newest = supersede(layout, "0badcafe")
+    publish_entry(layout)
+    lease(layout)
+    assert [(Path(entry["entry"]), entry["key"], entry["users"]) for entry in entries(run, layout.root)] == [
+        (layout.root / KEY, KEY, 1),
+        (newest, KEY, 1),
+    ]
+    assert newest.name in run("list", "--root", layout.root).out
 
 
 def test_everything_that_takes_space_is_listed(run: Run, root: Path, key: str) -> None:
@@ -78,7 +110,7 @@ def test_everything_that_takes_space_is_listed(run: Run, root: Path, key: str) -
 
 def test_people_see_a_table(run: Run, root: Path, key: str) -> None:
     titles, row, _, space = run("list", "--root", root).out.splitlines()
-    assert titles.split() == ["KEY", "STATE", "SIZE", "FILES", "CREATED", "SOURCE"]
+    assert titles.split() == ["KEY", "STATE", "SIZE", "FILES", "CREATED", "LAST-USED", "USERS", "PINNED", "SOURCE"]
     assert row.split()[:5] == [key, "complete", "48.8", "KiB", "2"]
     assert f"on {root}" in space
 
@@ -99,10 +131,14 @@ def test_a_whole_entry_is_verified(run: Run, root: Path, key: str) -> None:
     ]
 
 
-def flip(entry: Path) -> None:
-    data = bytearray((entry / "deep" / "tiny.gguf").read_bytes())
+def flip_in(path: Path) -> None:
+    data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
-    (entry / "deep" / "tiny.gguf").write_bytes(data)
+    path.write_bytes(data)
+
+
+def flip(entry: Path) -> None:
+    flip_in(entry / "deep" / "tiny.gguf")
 
 
 @pytest.mark.parametrize(
@@ -140,89 +176,27 @@ def test_verifying_all_leaves_out_what_is_not_ours(run: Run, root: Path, key: st
     assert run("verify", OTHER_KEY, "--root", root).code == 12
 
 
-@pytest.mark.parametrize("command", ["verify", "remove"])
+def test_all_generations_of_a_key_are_verified(layout: Layout, run: Run) -> None:
+    publish_entry(layout)
+    newest = supersede(layout, "0badcafe")
+    publish_entry(layout)
+    flip_in(newest / "model.gguf")
+    for arguments in (["verify", KEY], ["verify"]):
+        done = run(*arguments, "--root", layout.root, "-o", "json")
+        assert done.code == 13
+        assert [(entry["entry"], entry["state"]) for entry in done.json["entries"]] == [
+            (str(layout.root / KEY), "complete"),
+            (str(newest), "damaged"),
+        ]
+
+
+@pytest.mark.parametrize("command", ["verify", "remove", "pin", "unpin"])
 def test_a_key_that_is_none_or_not_there_is_refused(run: Run, root: Path, key: str, command: str) -> None:
     assert key
     assert run(command, "../x", "--root", root).code == 10
     assert run(command, "of another tool", "--root", root).code == 10
     assert run(command, OTHER_KEY, "--root", root).code == 12
-
-
-def test_a_removed_entry_gives_its_space_back(run: Run, root: Path, key: str) -> None:
-    done = run("remove", key, "--root", root, "-o", "json")
-    assert done.code == 0
-    (removed,) = done.json["removed"]
-    assert removed["key"] == key
-    assert removed["bytes"] > len(MODEL)
-    assert [path.name for path in root.iterdir()] == [".llmkube"]
-    assert list((root / ".llmkube" / "trash").iterdir()) == []
-    assert entries(run, root) == []
-
-
-def test_removing_takes_everything_that_belongs_to_the_key(run: Run, root: Path, key: str, tmp_path: Path) -> None:
-    (root / key / "config.json").unlink()
-    run("fetch", f"file://{tmp_path}/model", "--root", root)
-    leftover = root / ".llmkube" / "staging" / key / "attempt"
-    leftover.mkdir(parents=True)
-    (leftover / "part").write_bytes(b"123")
-    assert states(run, root) == [(key, "complete"), (key, "partial"), (key, "damaged")]
-    assert run("remove", key, "--root", root).code == 0
-    assert states(run, root) == []
-
-
-def test_nothing_is_removed_when_one_key_can_not_be(run: Run, root: Path, key: str) -> None:
-    assert run("remove", key, OTHER_KEY, "--root", root).code == 12
-    assert states(run, root) == [(key, "complete")]
-
-
-def test_a_key_that_is_being_fetched_is_not_removed(run: Run, root: Path, key: str) -> None:
-    lease = try_take(Layout(root), key)
-    assert lease
-    refused = run("remove", key, "--root", root)
-    assert refused.code == 21
-    assert os.uname().nodename in refused.err
-    assert states(run, root) == [(key, "complete")]
-    assert run("remove", key, "--root", root, "--force").code == 0
-    assert states(run, root) == []
-
-
-def test_nobody_begins_to_fetch_what_is_being_removed(
-    run: Run, root: Path, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken: list[object] = []
-
-    def discard(layout: Layout, _: Path) -> None:
-        taken.append(try_take(layout, key))
-
-    monkeypatch.setattr("llmkube_downloader.maintenance.discard", discard)
-    run("remove", key, "--root", root)
-    assert set(taken) == {None}
-
-
-def test_a_fetch_that_begins_in_between_is_not_removed(
-    run: Run, root: Path, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llmkube_downloader.maintenance.holder_of", lambda *_: None)
-    assert try_take(Layout(root), key)
-    assert run("remove", key, "--root", root).code == 21
-    assert states(run, root) == [(key, "complete")]
-
-
-def test_files_of_others_are_only_removed_by_force(run: Run, root: Path) -> None:
-    (root / OTHER_KEY).mkdir(parents=True)
-    (root / OTHER_KEY / "model.gguf").write_bytes(MODEL)
-    refused = run("remove", OTHER_KEY, "--root", root)
-    assert refused.code == 21
-    assert (root / OTHER_KEY / "model.gguf").exists()
-    assert run("remove", OTHER_KEY, "--root", root, "--force").code == 0
-    assert not (root / OTHER_KEY).exists()
-
-
-def test_a_removed_entry_can_be_fetched_again(run: Run, root: Path, key: str, tmp_path: Path) -> None:
-    run("remove", key, "--root", root)
-    done = run("fetch", f"file://{tmp_path}/model", "--root", root, "-o", "json")
-    assert done.json["result"] == "fetched"
-    assert states(run, root) == [(key, "complete")]
+    assert not (root / ".llmkube" / "leases" / OTHER_KEY).exists()
 
 
 def test_a_name_on_the_volume_can_not_steer_the_terminal(run: Run, root: Path) -> None:

@@ -49,6 +49,9 @@ def test_every_command_answers_in_the_schema(run: Run, root: Path, tmp_path: Pat
     (root / key / "model.gguf").write_bytes(b"damaged")
     assert valid(run("verify", "--root", root, "-o", "json").json, "verify")
     assert valid(run("list", "--root", root, "-o", "json").json, "list")
+    assert valid(run("pin", key, "--root", root, "-o", "json").json, "pin")
+    assert valid(run("unpin", key, "--root", root, "-o", "json").json, "pin")
+    assert valid(run("prune", "--root", root, "--unused", "--dry-run", "-o", "json").json, "prune")
     assert valid(run("remove", key, "--root", root, "-o", "json").json, "remove")
     for command in (["fetch", "s3://b/k", "--root", root], ["remove", key, "--root", root], ["key", "nothing"]):
         failed = run(*command, "-o", "json")
@@ -100,6 +103,9 @@ def test_usage_errors_of_the_command_line_have_the_usage_code(run: Run, root: Pa
         ["fetch", "hf://a/b", "--root", root, "--lock-wait", "soon"],
         ["fetch", "hf://a/b", "--root", root, "--stall-timeout", "0"],
         ["fetch", "hf://a/b", "--root", root, "--expect-size", "much"],
+        ["prune", "--root", root],
+        ["prune", "--root", root, "--older-than", "0"],
+        ["prune", "--root", root, "--max-bytes", "much"],
         ["nonsense"],
     ):
         assert run(*arguments).code == 10

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from llmkube_downloader import __version__
-from llmkube_downloader.commands import doctoring, fetching, reading, removing
+from llmkube_downloader.commands import doctoring, fetching, keeping, reading, removing
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.termination import TerminatedError, install_handlers
 
@@ -52,6 +52,10 @@ for _command in (
     reading.list_command,
     reading.verify_command,
     removing.remove_command,
+    removing.prune_command,
+    keeping.pin_command,
+    keeping.unpin_command,
+    keeping.hold_command,
     doctoring.doctor_command,
 ):
     commands.add_command(_command)

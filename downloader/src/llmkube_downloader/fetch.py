@@ -15,6 +15,7 @@ from llmkube_downloader.request import Refresh
 from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.manifest import Manifest
+from llmkube_downloader.store.use import announce
 from llmkube_downloader.store.volume import usage
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def fetch(request: Request, meter: Meter) -> Outcome:
     """
     began = time.monotonic()
     layout = Layout(request.root)
+    announce(layout, request.source.key, meter.say)
     entry = look(layout, request.source.key)
     if entry.state is not State.COMPLETE:
         return _fetch_missing(request, layout, meter, began)

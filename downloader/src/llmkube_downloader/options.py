@@ -49,6 +49,15 @@ class _Hosts(_Lines):
         return [host.strip().lower() for host in value.split(",") if host.strip()]
 
 
+class _Names(_Lines):
+    """Names separated by commas; none is a list too."""
+
+    name = "NAME,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        return [name.strip() for name in value.split(",") if name.strip()]
+
+
 class _Size(click.ParamType[int]):
     """``5Gi``, ``500M`` or bytes."""
 
@@ -226,6 +235,29 @@ def transfer_flags(command: _Command) -> _Command:
             type=_AbsolutePath(),
             metavar="FILE",
         ),
+    ]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def live_pods_flag() -> Callable[[_Command], _Command]:
+    """Return the decorator of --live-pods."""
+    return flag(
+        "--live-pods",
+        "UIDs of all pods that exist: the use leases of others do not count. Without it all count for 7 days.",
+        type=_Names(),
+        metavar="UID,...",
+    )
+
+
+def criteria_flags(command: _Command) -> _Command:
+    """Add the flags that say what is to be pruned."""
+    decorators = [
+        flag("--max-bytes", "Remove the longest unused until everything takes no more than this.", type=_Size()),
+        flag("--older-than", "Remove what was not used for so long.", type=_Duration()),
+        flag("--unused", "Remove what nobody uses now.", is_flag=True),
+        flag("--min-free", "Remove the longest unused until so much is free on the volume.", type=_Size()),
     ]
     for decorator in reversed(decorators):
         command = decorator(command)

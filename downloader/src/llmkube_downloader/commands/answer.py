@@ -40,6 +40,18 @@ def answer(output: str, result: dict[str, Any], text: str) -> None:
     click.echo(dump(result) if output == "json" else text)
 
 
+def note(message: str) -> None:
+    """Say something on standard error: what is being waited for, what goes wrong without ending the command."""
+    from llmkube_downloader.text import printable
+
+    click.echo(printable(message), err=True)
+
+
+def warn(message: str) -> None:
+    """Say on standard error what a user may regret."""
+    note(f"warning: {message}")
+
+
 def save_report(path: Path, result: dict[str, Any]) -> None:
     """Write the file of --report; say so where that is not possible."""
     from llmkube_downloader.report import write_report
@@ -48,4 +60,4 @@ def save_report(path: Path, result: dict[str, Any]) -> None:
         write_report(path, result)
     except OSError as error:
         # The result itself stands; only who reads the file misses it.
-        click.echo(f"warning: the report can not be written to {path}: {error.strerror}", err=True)
+        warn(f"the report can not be written to {path}: {error.strerror}")

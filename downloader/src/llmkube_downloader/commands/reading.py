@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @output_flag()
 def list_command(root: Path, output: str) -> None:
     """Show what is on the volume: entries, unfinished attempts, damaged and foreign directories."""
-    from llmkube_downloader.maintenance import list_entries
-    from llmkube_downloader.text import list_text
+    from llmkube_downloader.maintenance.listing import list_entries
+    from llmkube_downloader.maintenance.text import list_text
 
     with reported(output):
         result = list_entries(root)
@@ -37,8 +37,8 @@ def verify_command(keys: tuple[str, ...], root: Path, output: str) -> int:
 
     Without a KEY, all entries are verified. The exit code is 13 when one is damaged.
     """
-    from llmkube_downloader.maintenance import verify_entries
-    from llmkube_downloader.text import verify_text
+    from llmkube_downloader.maintenance.text import verify_text
+    from llmkube_downloader.maintenance.verifying import verify_entries
     from llmkube_downloader.transfer.progress import Meter
 
     meter = Meter(sys.stderr)

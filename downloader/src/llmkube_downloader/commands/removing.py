@@ -1,31 +1,66 @@
-"""What takes entries off a volume, and what keeps them there."""
+"""What takes entries off a volume."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmkube_downloader.commands.answer import answer, reported
-from llmkube_downloader.options import examples, flag, output_flag, root_flag
+from llmkube_downloader.commands.answer import answer, reported, warn
+from llmkube_downloader.options import criteria_flags, examples, flag, live_pods_flag, output_flag, root_flag
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(name="remove", epilog=examples("remove --root /models 43fe1ea36c1aecde"))
+@click.command(
+    name="remove",
+    epilog=examples("remove --root /models 43fe1ea36c1aecde", "remove --root /models 43fe1ea36c1aecde --force"),
+)
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @root_flag()
-@flag("--force", "Also remove what is being fetched, and directories that llmkube did not write.", is_flag=True)
+@flag("--force", "Also remove what is used, pinned or being fetched, and what llmkube did not write.", is_flag=True)
+@live_pods_flag()
 @output_flag()
-def remove_command(keys: tuple[str, ...], root: Path, force: bool, output: str) -> None:
+def remove_command(keys: tuple[str, ...], root: Path, force: bool, live_pods: list[str] | None, output: str) -> None:
     """Remove entries, with everything else on the volume that belongs to their keys.
 
-    Nothing is removed when one of the keys can not be.
+    Nothing is removed when one of the keys can not be: one that a pod uses, that is pinned or being fetched.
     """
-    from llmkube_downloader.maintenance import plan_removal, remove
-    from llmkube_downloader.text import remove_text
+    from llmkube_downloader.maintenance.removing import plan_removal, remove
+    from llmkube_downloader.maintenance.text import forced_text, remove_text
 
     with reported(output):
-        result = remove(root, plan_removal(root, keys, force=force), force=force)
+        removals = plan_removal(root, keys, force=force, live_pods=live_pods)
+        for removal in removals:
+            if removal.harmed:
+                warn(forced_text(removal.doomed.key, removal.harmed))
+        result = remove(root, removals, force=force)
     answer(output, result, remove_text(result))
+
+
+@click.command(
+    name="prune",
+    epilog=examples(
+        "prune --root /models --unused --dry-run",
+        "prune --root /models --older-than 30d",
+        "prune --root /models --max-bytes 500Gi --min-free 50Gi",
+    ),
+)
+@root_flag()
+@criteria_flags
+@flag("--dry-run", "Remove nothing, and say what would be removed.", is_flag=True)
+@output_flag()
+def prune_command(root: Path, dry_run: bool, output: str, **criteria: Any) -> None:
+    """Remove what is not used: the longest unused first, and never what a pod uses, what is pinned or being fetched.
+
+    What one of the criteria asks for is removed. Superseded generations, old damaged copies and attempts that nobody
+    went on with are removed in any case.
+    """
+    from llmkube_downloader.maintenance.planning import Criteria
+    from llmkube_downloader.maintenance.pruning import prune
+    from llmkube_downloader.maintenance.text import prune_text
+
+    with reported(output):
+        result = prune(root, Criteria(**criteria), dry_run=dry_run)
+    answer(output, result, prune_text(result))

@@ -137,10 +137,13 @@ def file_server_now(directory: Path) -> float:
     probe = directory / f".probe.{nonce()}"
     descriptor = create_exclusively(probe)
     try:
-        os.write(descriptor, b"?")
+        with suppress(OSError):
+            # A full volume has no room for this, but has given the file a time when it created it.
+            os.write(descriptor, b"?")
         return os.fstat(descriptor).st_mtime
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
         probe.unlink(missing_ok=True)
 
 

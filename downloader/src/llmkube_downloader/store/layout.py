@@ -74,6 +74,10 @@ class Layout:
         """The directory of a key's leases."""
         return self.all_leases / key
 
+    def pin(self, key: str) -> Path:
+        """The file that keeps a key from being removed."""
+        return self.state / "pins" / key
+
 
 def entry_names(paths: list[str]) -> dict[str, str]:
     """Map the path of each selected file to its path in the entry.

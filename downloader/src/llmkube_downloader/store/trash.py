@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from llmkube_downloader.store.condemned import finish_removals, is_condemned
 from llmkube_downloader.store.disk import names_in
 from llmkube_downloader.store.layout import nonce
 
@@ -21,17 +21,31 @@ def discard(layout: Layout, directory: Path) -> None:
     Raises OSError: when the rename fails. What can not be unlinked, such as a file that an NFS client still has open,
     stays in the trash for the next call of empty_trash.
     """
-    layout.trash.mkdir(parents=True, exist_ok=True)
-    target = layout.trash / f"{directory.name}.{nonce()}"
-    with suppress(FileNotFoundError):
-        directory.rename(target)
+    target = move_away(layout, directory)
+    if target:
         shutil.rmtree(target, ignore_errors=True)
 
 
+def move_away(layout: Layout, directory: Path) -> Path | None:
+    """Rename a directory into the trash and return where it is now; None when it is gone already.
+
+    Raises OSError: when the rename fails.
+    """
+    layout.trash.mkdir(parents=True, exist_ok=True)
+    target = layout.trash / f"{directory.name}.{nonce()}"
+    try:
+        directory.rename(target)
+    except FileNotFoundError:
+        return None
+    return target
+
+
 def empty_trash(layout: Layout) -> None:
-    """Remove what earlier calls could not."""
+    """Remove what earlier calls could not, and finish the removals of those who died."""
+    finish_removals(layout)
     for name in names_in(layout.trash):
-        shutil.rmtree(layout.trash / name, ignore_errors=True)
+        if not is_condemned(name):
+            shutil.rmtree(layout.trash / name, ignore_errors=True)
 
 
 def quarantine(layout: Layout, entry: Path) -> Path:

@@ -1,0 +1,1 @@
+"""What can be done with entries besides fetching them."""

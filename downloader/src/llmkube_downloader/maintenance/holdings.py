@@ -1,0 +1,125 @@
+"""Everything on a volume that prune may remove, with who keeps it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from llmkube_downloader.maintenance.listing import bytes_of
+from llmkube_downloader.maintenance.planning import Item, Kind
+from llmkube_downloader.store.disk import names_in, size_of_tree, storage_errors
+from llmkube_downloader.store.entry import Entry, State, survey
+from llmkube_downloader.store.generations import current
+from llmkube_downloader.store.lease import holder_of
+from llmkube_downloader.store.pins import is_pinned
+from llmkube_downloader.store.users import last_used, uses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from llmkube_downloader.store.layout import Layout
+    from llmkube_downloader.store.users import Use
+
+# An NFS client may have shown a starter what was current a minute before.
+_SLACK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What is known of a key.
+
+    - users: leases that count.
+    - last: when it was last used; None when no lease tells.
+    - current: the entry that starters open, and since when; None when no entry is complete.
+    - pinned, fetched: whether it is.
+    """
+
+    users: tuple[Use, ...]
+    last: float | None
+    current: tuple[str, float] | None
+    pinned: bool
+    fetched: bool
+
+
+def holdings(layout: Layout, now: float) -> list[Item]:
+    """Return what is ours on a volume; directories of others are left out.
+
+    - now: seconds of the file server.
+
+    Raises DownloaderError: VOLUME; USAGE for an entry of a newer version.
+    """
+
+    @cache
+    def of(key: str) -> _Key:
+        return _read_key(layout, key, now)
+
+    with storage_errors(f"reading {layout.root}"):
+        return [
+            item
+            for entry in survey(layout)
+            if entry.key and entry.state is not State.FOREIGN
+            for item in _items(layout, entry, entry.key, of(entry.key))
+        ]
+
+
+def may_have(use: Use, until: float) -> bool:
+    """Return whether the holder of a lease may have open what starters opened until a time of the file server."""
+    return use.since <= until + _SLACK_SECONDS
+
+
+def _read_key(layout: Layout, key: str, now: float) -> _Key:
+    leases = uses(layout, key)
+    return _Key(
+        users=tuple(use for use in leases if use.is_live(now)),
+        last=last_used(leases),
+        current=current(layout, key),
+        pinned=is_pinned(layout, key),
+        fetched=holder_of(layout, key) is not None,
+    )
+
+
+def _items(layout: Layout, entry: Entry, key: str, known: _Key) -> Iterator[Item]:
+    if entry.state is State.PARTIAL:
+        for name in names_in(entry.path):
+            yield _attempt(entry.path / name, key, known)
+    elif entry.path.parent == layout.quarantine:
+        moved = entry.path.stat().st_ctime
+        yield Item(entry.path, key, Kind.DAMAGED, bytes_of(entry), moved, _kept(known, moved, pinned=False))
+    else:
+        yield _entry(entry, key, known)
+
+
+def _attempt(path: Path, key: str, known: _Key) -> Item:
+    # The writer of a live one rewrites a file in it every few seconds.
+    touched = max(each.stat().st_mtime for each in (path, *path.iterdir()))
+    return Item(path, key, Kind.ATTEMPT, size_of_tree(path), touched, "it is being fetched" if known.fetched else "")
+
+
+def _entry(entry: Entry, key: str, known: _Key) -> Item:
+    name, since = known.current or (entry.path.name, 0.0)
+    if entry.path.name != name:
+        return Item(entry.path, key, Kind.SUPERSEDED, bytes_of(entry), since, _kept(known, since, pinned=known.pinned))
+    created = _created(entry)
+    used = created if known.last is None else max(known.last, created)
+    return Item(entry.path, key, Kind.ENTRY, bytes_of(entry), used, _kept(known, float("inf"), pinned=known.pinned))
+
+
+def _kept(known: _Key, until: float, *, pinned: bool) -> str:
+    """Return who keeps what starters opened until then; empty when nobody does."""
+    if pinned:
+        return "it is pinned"
+    if known.fetched:
+        return "it is being fetched"
+    users = sum(may_have(use, until) for use in known.users)
+    return f"{users} pod{'s' if users > 1 else ''} may use it" if users else ""
+
+
+def _created(entry: Entry) -> float:
+    if entry.manifest:
+        with suppress(ValueError):
+            return datetime.fromisoformat(entry.manifest.created).timestamp()
+    return entry.path.stat().st_mtime

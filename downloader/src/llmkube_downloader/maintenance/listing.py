@@ -1,0 +1,85 @@
+"""What is on a volume, and who uses it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from llmkube_downloader.report import SCHEMA, usage_json
+from llmkube_downloader.store.disk import size_of_tree, storage_errors
+from llmkube_downloader.store.entry import Entry, State, survey
+from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.pins import is_pinned
+from llmkube_downloader.store.users import last_used, uses
+from llmkube_downloader.store.volume import check_format, usage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class _Usage:
+    """How a key is used: seconds of the file server, None when no lease tells."""
+
+    last: float | None = None
+    users: int = 0
+    pinned: bool = False
+
+
+def list_entries(root: Path) -> dict[str, Any]:
+    """Return what is on a volume, as ``list -o json`` shows it.
+
+    Raises DownloaderError: NOT_FOUND, when there is no root; VOLUME; USAGE for a newer format.
+    """
+    layout = Layout(root)
+    entries = survey(layout)
+    check_format(layout)
+    return {
+        "schema": SCHEMA,
+        "root": str(root),
+        "volume": usage_json(usage(root)),
+        "entries": [_entry_json(entry, _usage_of(layout, entry)) for entry in entries],
+    }
+
+
+def bytes_of(entry: Entry) -> int:
+    """Return the bytes that an entry takes."""
+    if entry.manifest and entry.state is State.COMPLETE:
+        return entry.manifest.size
+    with storage_errors(f"measuring {entry.path}"):
+        return size_of_tree(entry.path)
+
+
+def _usage_of(layout: Layout, entry: Entry) -> _Usage:
+    """Return how the key of an entry is used; nobody uses what is not below the root under a key's name."""
+    if entry.key is None or entry.path.parent != layout.root:
+        return _Usage()
+    with storage_errors(f"reading {layout.leases(entry.key)}"):
+        leases = uses(layout, entry.key)
+        # Asking the file server for its time takes writing to it, and a list changes nothing. Nothing is decided here.
+        users = sum(use.is_live(time.time()) for use in leases)
+        return _Usage(last_used(leases), users, is_pinned(layout, entry.key))
+
+
+def _entry_json(entry: Entry, used: _Usage) -> dict[str, Any]:
+    manifest = entry.manifest
+    return {
+        "key": entry.key,
+        "entry": str(entry.path),
+        "state": entry.state.value,
+        "source": manifest.source if manifest else None,
+        "revision": manifest.revision if manifest else None,
+        "bytes": bytes_of(entry),
+        "files": len(manifest.files) if manifest else None,
+        "created": manifest.created if manifest else None,
+        "lastUsed": None if used.last is None else _iso(used.last),
+        "pinned": used.pinned,
+        "users": used.users,
+        **({"problem": entry.problem} if entry.problem else {}),
+    }
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,153 @@
+"""Starting from an entry while others may remove it.
+
+``leases/<key>/use.<pod UID>`` says that a pod uses a key, ``leases/<key>/intent.<nonce>`` that somebody is about to
+remove it. Whoever starts writes its lease, then looks for intents, then opens the entry; whoever removes writes its
+intent, then looks for leases (see removal.py). So one of the two always sees the other, as long as the directory is
+read freshly, which changing it beforehand makes sure of.
+
+A warm start passes here: nothing is imported that only the rare case needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import suppress
+from datetime import datetime, timezone
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.store.disk import create_exclusively, file_server_now, names_in
+from llmkube_downloader.store.volume import check_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from llmkube_downloader.store.layout import Layout
+
+USE = "use."
+INTENT = "intent."
+# Directories in the trash that are still to be looked after: condemned.<key>.<nonce of the intent>.<name>
+CONDEMNED = "condemned."
+# A removal that takes longer from its intent to its rename gives up, so nobody has to wait longer for it.
+INTENT_SECONDS = 60.0
+RECORD_BYTES = 4096
+_POLL_SECONDS = 0.2
+_POD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def announce(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
+    """Say that this pod uses a key, and return when nobody is about to remove it any more.
+
+    The pod is that of LLMKUBE_POD_UID; without one, and on a volume that can not be written, nothing happens.
+
+    - notify: told what is being waited for.
+
+    Raises DownloaderError: USAGE, when LLMKUBE_POD_UID can be no UID.
+    """
+    pod = os.environ.get("LLMKUBE_POD_UID", "")
+    if not pod:
+        return
+    check_pod(pod)
+    with suppress(OSError, DownloaderError):
+        # What is wrong with the volume is said by who can not do without it.
+        check_format(layout)
+        write_use(layout, key, pod)
+        await_removal(layout, key, notify)
+
+
+def check_pod(pod: str) -> None:
+    """Refuse what can be no UID of a pod, because it becomes part of a file's name.
+
+    Raises DownloaderError: USAGE.
+    """
+    if not _POD.fullmatch(pod):
+        raise DownloaderError(
+            ExitCode.USAGE, f"{pod!r} is no UID of a pod", "Set LLMKUBE_POD_UID from the field metadata.uid of the pod."
+        )
+
+
+def write_use(layout: Layout, key: str, pod: str) -> None:
+    """Write the use lease of a pod, or renew it: it counts for 7 days after this.
+
+    Raises OSError: when the volume can not be written.
+    """
+    path = layout.leases(key) / f"{USE}{pod}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = create_exclusively(path)
+    except FileExistsError:
+        _renew(path, pod)
+        return
+    try:
+        # What the file server says about a file that it has just created is its time.
+        _write(descriptor, _record(pod, os.fstat(descriptor).st_mtime))
+    finally:
+        os.close(descriptor)
+
+
+def await_removal(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
+    """Return when no removal of a key is under way. What a dead remover moved aside is put back, because it is wanted.
+
+    Raises OSError: when the volume can not be read.
+    """
+    began, told = monotonic(), False
+    while live_intents(layout, key) and monotonic() - began < INTENT_SECONDS:
+        if not told:
+            notify(f"{key} is being removed; waiting for the end of that")
+            told = True
+        sleep(_POLL_SECONDS)
+    if any(name.startswith(f"{CONDEMNED}{key}.") for name in names_in(layout.trash)):
+        from llmkube_downloader.store.condemned import finish_removals
+
+        finish_removals(layout)
+
+
+def live_intents(layout: Layout, key: str) -> list[str]:
+    """Return the names of the intents to remove a key whose writers may live."""
+    directory = layout.leases(key)
+    with suppress(OSError):
+        # Creating a file makes an NFS client forget what it remembers of the directory. It does also where the volume
+        # is too full for the file's content.
+        file_server_now(directory)
+    return [name for name in names_in(directory) if name.startswith(INTENT) and is_live(directory / name)]
+
+
+def is_live(intent: Path) -> bool:
+    """Return whether the writer of an intent may live; when that can not be told, it may."""
+    from llmkube_downloader.store.beacon import is_stale
+
+    try:
+        return intent.exists() and not is_stale(intent)
+    except OSError:
+        return True
+
+
+def _renew(path: Path, pod: str) -> None:
+    """Write the same record again: the file server then gives it its own time, which setting a time does not on all."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        # One that its writer had no time or space to fill may be of any age.
+        _write(descriptor, os.read(descriptor, RECORD_BYTES) or _record(pod, 0.0))
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, record: bytes) -> None:
+    with suppress(OSError):
+        # On a full volume the lease is an empty file, which counts like any other.
+        os.pwrite(descriptor, record, 0)
+
+
+def _record(pod: str, since: float) -> bytes:
+    begun = datetime.fromtimestamp(since, timezone.utc).isoformat(timespec="seconds")
+    record = {
+        "podUID": pod,
+        "host": os.uname().nodename,
+        "node": os.environ.get("LLMKUBE_NODE_NAME", ""),
+        "since": begun,
+    }
+    return json.dumps(record).encode("ascii")

@@ -1,0 +1,140 @@
+"""Who uses a key, as far as the volume knows."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from llmkube_downloader.store.beacon import is_stale
+from llmkube_downloader.store.disk import file_server_now, names_in
+from llmkube_downloader.store.pins import is_pinned
+from llmkube_downloader.store.use import INTENT, RECORD_BYTES, USE
+from llmkube_downloader.units import human_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+    from typing import Any
+
+    from llmkube_downloader.store.layout import Layout
+
+# A pod that nothing was heard of for so long may be gone.
+USE_SECONDS = 7 * 86400.0
+# What a process that dies may leave behind: its intent, its question for the time, a stale lease it was taking away.
+_LEFTOVERS = (INTENT, ".probe.", "build.stale.")
+
+
+@dataclass(frozen=True)
+class Use:
+    """The use lease of a pod. Times are those of the file server, in seconds.
+
+    - path: the file.
+    - pod: the pod's UID.
+    - host: its name, or that of the machine; empty when unknown.
+    - since: when the pod first used the key; 0 when unknown.
+    - renewed: when it last said so.
+    """
+
+    path: Path
+    pod: str
+    host: str
+    since: float
+    renewed: float
+
+    def is_live(self, now: float) -> bool:
+        """Return whether the lease counts."""
+        return now - self.renewed <= USE_SECONDS
+
+    def in_words(self, now: float) -> str:
+        """Return who holds the lease, and how old it is."""
+        name = f"pod {self.host} ({self.pod})" if self.host else f"pod {self.pod}"
+        return f"{name}, seen {human_duration(max(now - self.renewed, 0.0))} ago"
+
+
+def uses(layout: Layout, key: str) -> list[Use]:
+    """Return all use leases of a key, also those that no longer count."""
+    directory = layout.leases(key)
+    found = []
+    for name in names_in(directory):
+        if name.startswith(USE):
+            with suppress(FileNotFoundError):
+                found.append(_read(directory / name))
+    return found
+
+
+def who_uses(layout: Layout, key: str, counts: Callable[[Use], bool] = lambda _: True) -> list[str]:
+    """Return in words who uses a key now, read freshly.
+
+    - counts: which of the live leases count.
+
+    Raises OSError: when the volume can not be written, which reading freshly needs.
+    """
+    now = fresh_now(layout, key)
+    live = [use for use in uses(layout, key) if use.is_live(now) and counts(use)]
+    return [use.in_words(now) for use in live] + (["a pin"] if is_pinned(layout, key) else [])
+
+
+def fresh_now(layout: Layout, key: str) -> float:
+    """Return the time of the file server, in seconds, after making sure that a key's leases are read freshly.
+
+    Raises OSError: when the volume can not be written.
+    """
+    directory = layout.leases(key)
+    directory.mkdir(parents=True, exist_ok=True)
+    # Creating a file makes an NFS client forget what it remembers of the directory.
+    return file_server_now(directory)
+
+
+def sweep(layout: Layout, key: str) -> None:
+    """Remove what the dead left among the leases of a key: intents, probes, and leases that count no more.
+
+    The youngest lease stays: it tells when the key was last used.
+
+    Raises OSError: when the volume can not be written.
+    """
+    now = fresh_now(layout, key)
+    leases = uses(layout, key)
+    newest = last_used(leases)
+    gone = [use.path for use in leases if not use.is_live(now) and use.renewed != newest]
+    directory = layout.leases(key)
+    gone += [directory / name for name in names_in(directory) if _is_leftover(directory / name)]
+    for path in gone:
+        path.unlink(missing_ok=True)
+
+
+def _is_leftover(path: Path) -> bool:
+    return path.name.startswith(_LEFTOVERS) and is_stale(path)
+
+
+def last_used(leases: Iterable[Use]) -> float | None:
+    """Return when a key was last used; None when no lease tells."""
+    return max((use.renewed for use in leases), default=None)
+
+
+def _read(path: Path) -> Use:
+    # Opening it makes an NFS client ask for its time. What the client remembers may be from before it was renewed.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        renewed, record = os.fstat(descriptor).st_mtime, _record(os.read(descriptor, RECORD_BYTES))
+    finally:
+        os.close(descriptor)
+    return Use(path, path.name.removeprefix(USE), str(record.get("host", "")), _since(record), renewed)
+
+
+def _record(data: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(data)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _since(record: dict[str, Any]) -> float:
+    try:
+        return datetime.fromisoformat(str(record["since"])).timestamp()
+    except (KeyError, ValueError):
+        return 0.0

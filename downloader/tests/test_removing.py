@@ -1,0 +1,398 @@
+"""Removing: what nobody uses goes, with all that belongs to it; what somebody uses stays, and they are named."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from building import KEY, MODEL, age, failing, stage
+from using import OTHER_POD, POD, before_each_operation, lease, left_in, publish_entry, supersede
+
+from llmkube_downloader.maintenance.removing import plan_removal, remove
+from llmkube_downloader.store import removal
+from llmkube_downloader.store.beacon import Beacon
+from llmkube_downloader.store.condemned import condemn
+from llmkube_downloader.store.entry import State, look
+from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.lease import try_take
+from llmkube_downloader.store.trash import empty_trash, quarantine
+from llmkube_downloader.store.use import announce
+from llmkube_downloader.store.users import sweep, uses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from command_line import Run
+
+OTHER_KEY = "fedcba9876543210"
+NONCE = "0" * 32
+
+
+@pytest.fixture
+def entry(layout: Layout) -> Path:
+    """An entry that is there."""
+    return publish_entry(layout)
+
+
+def is_gone(layout: Layout) -> bool:
+    """Return whether nothing is left of any key, nor of its removal; a stale build lease is the next one's to take."""
+    leases = [name for name in left_in(layout.leases(KEY)) if not name.startswith(("use.", "build"))]
+    kept = (layout.trash, layout.quarantine, layout.all_staging, layout.pin(KEY).parent, layout.refs(KEY))
+    return left_in(layout.root) == [".llmkube"] and not leases and not any(left_in(directory) for directory in kept)
+
+
+def names_below(layout: Layout) -> list[str]:
+    """Return everything on the volume but leases."""
+    found = (path for path in layout.root.rglob("*") if path.parent == layout.root or path.is_file())
+    return sorted(str(path) for path in found if layout.all_leases not in path.parents)
+
+
+def between(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something happen after a removal has looked for users, and before it moves anything."""
+    acts = [act]
+
+    def condemn_later(layout: Layout, key: str, intent: str, name: str) -> None:
+        if acts:
+            acts.pop()()
+        condemn(layout, key, intent, name)
+
+    monkeypatch.setattr(removal, "condemn", condemn_later)
+
+
+# What goes.
+
+
+def test_a_removed_entry_gives_its_space_back(run: Run, layout: Layout, entry: Path) -> None:
+    size = sum(path.stat().st_size for path in entry.iterdir())
+    done = run("remove", KEY, "--root", layout.root, "-o", "json")
+    assert done.code == 0
+    assert done.json["removed"] == [{"key": KEY, "bytes": size}]
+    assert "pendingBytes" not in done.json
+    assert not entry.exists()
+    assert is_gone(layout)
+
+
+def test_removing_takes_everything_that_belongs_to_the_key(run: Run, layout: Layout, entry: Path) -> None:
+    quarantine(layout, entry)
+    publish_entry(layout)
+    supersede(layout, "0badcafe")
+    publish_entry(layout)
+    stage(layout, {"part": b"123"})
+    lease(layout, days=8)
+    layout.pin(KEY).parent.mkdir()
+    layout.pin(OTHER_KEY).touch()
+    done = run("remove", KEY, "--root", layout.root)
+    assert done.code == 0
+    layout.pin(OTHER_KEY).unlink()
+    assert is_gone(layout)
+
+
+def test_the_leases_of_pods_that_are_gone_go_with_the_entry(run: Run, layout: Layout, entry: Path) -> None:
+    assert entry.exists()
+    lease(layout)
+    assert run("remove", KEY, "--root", layout.root, "--live-pods", OTHER_POD).code == 0
+    assert uses(layout, KEY) == []
+
+
+def test_a_removed_entry_can_be_fetched_again(run: Run, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").write_bytes(MODEL)
+    source = ("fetch", f"file://{tmp_path}/tiny.gguf", "--root", root, "-o", "json")
+    key = run(*source).json["key"]
+    assert run("remove", key, "--root", root).code == 0
+    assert run(*source).json["result"] == "fetched"
+
+
+def test_what_the_file_server_does_not_let_go_follows_later(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = sum(path.stat().st_size for path in entry.iterdir())
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        done = run("remove", KEY, "--root", layout.root, "-o", "json")
+    assert done.code == 0
+    assert done.json["pendingBytes"] == size
+    assert not entry.exists()
+    empty_trash(layout)
+    assert left_in(layout.trash) == []
+
+
+def test_a_full_volume_can_be_cleared(run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_entry(layout)
+    layout.leases(KEY).mkdir(parents=True)
+    for name in ("mkdir", "write", "pwrite"):
+        monkeypatch.setattr(os, name, failing(errno.ENOSPC))
+    assert run("remove", KEY, "--root", layout.root).code == 0
+    assert not entry.exists()
+
+
+# What stays.
+
+
+def test_an_entry_that_a_pod_uses_is_refused_with_its_name(run: Run, layout: Layout, entry: Path) -> None:
+    lease(layout, days=2)
+    refused = run("remove", KEY, "--root", layout.root)
+    assert refused.code == 21
+    assert f"pod {os.uname().nodename} ({POD}), seen 48h00m ago" in refused.err
+    assert entry.exists()
+    lease(layout, days=7.1)
+    assert run("remove", KEY, "--root", layout.root).code == 0
+
+
+def test_many_users_are_named_in_part(run: Run, layout: Layout, entry: Path) -> None:
+    assert entry.exists()
+    for number in range(7):
+        lease(layout, f"pod-{number}")
+    assert "(pod-4), seen 0s ago; and 2 more" in run("remove", KEY, "--root", layout.root).err
+
+
+def test_leases_of_pods_that_do_not_exist_do_not_count(run: Run, layout: Layout, entry: Path) -> None:
+    lease(layout)
+    assert run("remove", KEY, "--root", layout.root, "--live-pods", f"{OTHER_POD},{POD}").code == 21
+    assert entry.exists()
+    assert run("remove", KEY, "--root", layout.root, "--live-pods", "").code == 0
+
+
+def test_a_pod_that_came_after_the_list_of_pods_counts(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between(monkeypatch, lambda: lease(layout))
+    assert run("remove", KEY, "--root", layout.root, "--live-pods", OTHER_POD).code == 21
+    assert entry.exists()
+
+
+def test_a_pinned_entry_is_refused(run: Run, layout: Layout, entry: Path) -> None:
+    for _ in range(2):
+        assert run("pin", KEY, "--root", layout.root, "-o", "json").json["pinned"] is True
+    refused = run("remove", KEY, "--root", layout.root)
+    assert refused.code == 21
+    assert "a pin" in refused.err
+    assert "unpin" in refused.err
+    for _ in range(2):
+        assert run("unpin", KEY, "--root", layout.root, "-o", "json").json["pinned"] is False
+    assert entry.exists()
+    assert run("remove", KEY, "--root", layout.root).code == 0
+
+
+def test_a_pin_of_what_was_just_removed_is_refused(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def removed_meanwhile(layout: Layout, key: str, _: Any) -> None:
+        assert layout.pin(key).exists()
+        shutil.rmtree(entry)
+
+    monkeypatch.setattr("llmkube_downloader.maintenance.pinning.await_removal", removed_meanwhile)
+    assert run("pin", KEY, "--root", layout.root).code == 12
+    assert not layout.pin(KEY).exists()
+
+
+def test_a_key_that_is_being_fetched_is_not_removed(run: Run, layout: Layout, entry: Path) -> None:
+    taken = try_take(layout, KEY)
+    assert taken
+    refused = run("remove", KEY, "--root", layout.root)
+    assert refused.code == 21
+    assert f"fetched by {os.uname().nodename}" in refused.err
+    assert entry.exists()
+
+
+def test_nobody_begins_to_fetch_what_is_being_removed(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[object] = []
+    between(monkeypatch, lambda: taken.append(try_take(layout, KEY)))
+    assert run("remove", KEY, "--root", layout.root).code == 0
+    assert taken == [None]
+    assert not entry.exists()
+
+
+def test_a_fetch_that_begins_in_between_is_not_removed(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmkube_downloader.maintenance.removing.holder_of", lambda *_: None)
+    assert try_take(layout, KEY)
+    assert run("remove", KEY, "--root", layout.root).code == 21
+    assert entry.exists()
+
+
+def test_nothing_is_removed_when_one_key_can_not_be(run: Run, layout: Layout, entry: Path) -> None:
+    assert run("remove", KEY, OTHER_KEY, "--root", layout.root).code == 12
+    (layout.root / OTHER_KEY).mkdir()
+    (layout.root / OTHER_KEY / "model.gguf").write_bytes(MODEL)
+    assert run("remove", KEY, OTHER_KEY, "--root", layout.root).code == 21
+    assert entry.exists()
+
+
+def test_everything_is_put_back_when_somebody_comes_to_one_of_several_keys(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = supersede(layout, "0badcafe")
+    publish_entry(layout)
+    shutil.copytree(entry, layout.root / OTHER_KEY)
+    before = names_below(layout)
+    between(monkeypatch, lambda: lease(layout, key=OTHER_KEY))
+    refused = run("remove", KEY, OTHER_KEY, "--root", layout.root)
+    assert refused.code == 21
+    assert f"{OTHER_KEY} is in use" in refused.err
+    assert names_below(layout) == before
+    assert look(layout, KEY).path == newest
+
+
+def test_files_of_others_are_only_removed_by_force(run: Run, layout: Layout) -> None:
+    (layout.root / OTHER_KEY).mkdir(parents=True)
+    (layout.root / OTHER_KEY / "model.gguf").write_bytes(MODEL)
+    refused = run("remove", OTHER_KEY, "--root", layout.root)
+    assert refused.code == 21
+    assert (layout.root / OTHER_KEY / "model.gguf").exists()
+    assert run("remove", OTHER_KEY, "--root", layout.root, "--force").code == 0
+    assert not (layout.root / OTHER_KEY).exists()
+
+
+# By force.
+
+
+def test_force_removes_all_the_same_and_says_what_it_may_break(run: Run, layout: Layout, entry: Path) -> None:
+    lease(layout)
+    run("pin", KEY, "--root", layout.root)
+    assert try_take(layout, KEY)
+    forced = run("remove", KEY, "--root", layout.root, "--force")
+    assert forced.code == 0
+    for word in ("warning:", POD, "a pin", f"the fetch of {os.uname().nodename}", "may crash"):
+        assert word in forced.err
+    assert not entry.exists()
+    assert not layout.pin(KEY).exists()
+
+
+def test_force_says_nothing_where_nobody_is_harmed(run: Run, layout: Layout, entry: Path) -> None:
+    assert run("remove", KEY, "--root", layout.root, "--force").err == ""
+    assert not entry.exists()
+
+
+# When something goes wrong on the way.
+
+
+def test_a_volume_that_answers_too_slowly_is_left_as_it_is(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter((0.0, 31.0))
+    monkeypatch.setattr(removal, "monotonic", lambda: next(now))
+    assert run("remove", KEY, "--root", layout.root).code == 15
+    assert entry.exists()
+
+
+def test_what_can_not_be_moved_stays_with_all_the_rest(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = supersede(layout, "0badcafe")
+    publish_entry(layout)
+    before = names_below(layout)
+    rename = Path.rename
+
+    def busy(path: Path, target: Path) -> Path:
+        if path == newest:
+            raise OSError(errno.EBUSY, "busy")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", busy)
+    assert run("remove", KEY, "--root", layout.root).code == 15
+    assert entry.exists()
+    assert names_below(layout) == before
+
+
+def test_what_is_condemned_is_not_unlinked_while_its_remover_may_live(layout: Layout, entry: Path) -> None:
+    condemn(layout, KEY, NONCE, KEY)
+    layout.leases(KEY).mkdir(parents=True, exist_ok=True)
+    intent = Beacon(layout.leases(KEY) / f"intent.{NONCE}")
+    empty_trash(layout)
+    assert (layout.trash / f"condemned.{KEY}.{NONCE}.{KEY}" / "model.gguf").exists()
+    intent.withdraw()
+    empty_trash(layout)
+    assert left_in(layout.trash) == []
+    assert not entry.exists()
+
+
+def test_what_is_used_and_has_a_successor_stays_in_the_trash_until_nobody_uses_it(layout: Layout, entry: Path) -> None:
+    condemn(layout, KEY, NONCE, KEY)
+    publish_entry(layout)
+    used = lease(layout)
+    empty_trash(layout)
+    assert (layout.trash / f"condemned.{KEY}.{NONCE}.{KEY}" / "model.gguf").exists()
+    used.unlink()
+    empty_trash(layout)
+    assert left_in(layout.trash) == []
+    assert entry.exists()
+
+
+def removal_dies_at(point: int, layout: Layout) -> bool:
+    """Remove the key in a process that dies before an operation on files; return whether it came that far."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with before_each_operation(layout.root, lambda number: os._exit(1) if number == point else None):
+                remove(layout.root, plan_removal(layout.root, [KEY], force=False), force=False)
+            os._exit(0)
+        finally:
+            os._exit(2)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 1)
+    return code == 1
+
+
+@pytest.fixture
+def two_generations(layout: Layout, tmp_path: Path) -> Callable[[], Path]:
+    """Make a key with an old generation and a newest one, which is returned."""
+    publish_entry(layout)
+    newest = supersede(layout, "0badcafe")
+    publish_entry(layout)
+    stage(layout, {"part": b"123"})
+    layout.root.rename(tmp_path / "made")
+
+    def make() -> Path:
+        shutil.copytree(tmp_path / "made", layout.root)
+        return newest
+
+    return make
+
+
+def let_time_pass(layout: Layout) -> None:
+    for name in left_in(layout.leases(KEY)):
+        age(layout.leases(KEY) / name)
+
+
+def test_wherever_a_remover_dies_the_next_one_removes_everything(
+    run: Run, layout: Layout, two_generations: Callable[[], Path]
+) -> None:
+    for point in count():
+        two_generations()
+        died = removal_dies_at(point, layout)
+        let_time_pass(layout)
+        assert run("remove", KEY, "--root", layout.root).code in (0, 12)
+        empty_trash(layout)
+        sweep(layout, KEY)
+        assert is_gone(layout), point
+        shutil.rmtree(layout.root)
+        if not died:
+            break
+    assert point > 30
+
+
+def test_wherever_a_remover_dies_a_starter_finds_the_newest_generation_or_none(
+    layout: Layout, two_generations: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = set()
+    monkeypatch.setenv("LLMKUBE_POD_UID", POD)
+    for point in count():
+        newest = two_generations()
+        died = removal_dies_at(point, layout)
+        let_time_pass(layout)
+        announce(layout, KEY, failing(0))
+        entry = look(layout, KEY)
+        assert (entry.state, entry.path) in ((State.COMPLETE, newest), (State.ABSENT, layout.root / KEY)), point
+        found.add(entry.state)
+        shutil.rmtree(layout.root)
+        if not died:
+            break
+    assert found == {State.COMPLETE, State.ABSENT}

@@ -1,0 +1,272 @@
+"""Use leases: a pod says that it uses an entry, and waits for who is about to remove it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from building import KEY, age, build, failing
+from using import OTHER_POD, POD, lease, left_in
+
+from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.store import use
+from llmkube_downloader.store.condemned import condemn
+from llmkube_downloader.store.entry import State, look
+from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.use import announce, write_use
+from llmkube_downloader.store.users import sweep, uses, who_uses
+
+if TYPE_CHECKING:
+    from command_line import Run, Start
+
+NONCE = "0" * 32
+
+
+@pytest.fixture
+def _pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLMKUBE_POD_UID", POD)
+    monkeypatch.setenv("LLMKUBE_NODE_NAME", "node-7")
+
+
+def intend(layout: Layout, seconds: float = 0) -> Path:
+    """Write an intent to remove the key as if its writer had last been heard of then."""
+    layout.leases(KEY).mkdir(parents=True, exist_ok=True)
+    intent = layout.leases(KEY) / f"intent.{NONCE}"
+    intent.touch()
+    age(intent, seconds)
+    return intent
+
+
+# Writing.
+
+
+@pytest.mark.usefixtures("_pod")
+def test_a_fetch_leaves_the_lease_of_its_pod(run: Run, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF\3\0\0\0" + bytes(16))
+    for expected in ("fetched", "hit"):
+        report = run("fetch", f"file://{tmp_path}/tiny.gguf", "--root", root, "-o", "json").json
+        assert report["result"] == expected
+    (found,) = uses(Layout(root), report["key"])
+    assert (found.pod, found.host) == (POD, os.uname().nodename)
+    assert json.loads(found.path.read_text())["node"] == "node-7"
+
+
+def test_without_a_pod_no_lease_is_written(layout: Layout) -> None:
+    announce(layout, KEY, print)
+    assert left_in(layout.leases(KEY)) == []
+
+
+@pytest.mark.usefixtures("_pod")
+def test_a_start_renews_the_lease_and_keeps_when_it_began(layout: Layout) -> None:
+    path = lease(layout, days=6)
+    before, written = path.stat().st_mtime, path.read_bytes()
+    announce(layout, KEY, print)
+    assert path.stat().st_mtime > before
+    assert path.read_bytes() == written
+
+
+def test_a_lease_that_was_never_filled_counts_and_may_be_of_any_age(layout: Layout) -> None:
+    path = layout.leases(KEY) / f"use.{POD}"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert who_uses(layout, KEY)
+    write_use(layout, KEY, POD)
+    (found,) = uses(layout, KEY)
+    assert found.since == 0
+    assert found.host == os.uname().nodename
+
+
+def test_a_lease_says_since_when_by_the_clock_of_the_file_server(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    path = lease(layout)
+    (found,) = uses(layout, KEY)
+    assert found.since == int(path.stat().st_mtime)
+
+
+@pytest.mark.usefixtures("_pod")
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.ENOSPC])
+def test_a_volume_that_can_not_be_written_is_started_from_without_a_lease(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(use, "create_exclusively", failing(number))
+    announce(layout, KEY, print)
+    assert left_in(layout.leases(KEY)) == []
+
+
+@pytest.mark.usefixtures("_pod")
+def test_on_a_full_volume_the_lease_is_an_empty_file_and_intents_are_seen(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intend(layout)
+    monkeypatch.setattr(os, "write", failing(errno.ENOSPC))
+    monkeypatch.setattr(os, "pwrite", failing(errno.ENOSPC))
+    monkeypatch.setattr(use, "sleep", lambda _: intend(layout, 61))
+    told: list[str] = []
+    announce(layout, KEY, told.append)
+    assert told
+    assert (layout.leases(KEY) / f"use.{POD}").read_bytes() == b""
+
+
+@pytest.mark.parametrize("pod", ["../x", "a/b", ".hidden", "a" * 129, "a b"])
+def test_what_is_no_uid_becomes_no_name(layout: Layout, monkeypatch: pytest.MonkeyPatch, pod: str) -> None:
+    monkeypatch.setenv("LLMKUBE_POD_UID", pod)
+    with pytest.raises(DownloaderError) as refused:
+        announce(layout, KEY, print)
+    assert refused.value.code is ExitCode.USAGE
+    assert left_in(layout.leases(KEY)) == []
+
+
+@pytest.mark.usefixtures("_pod")
+def test_a_volume_of_a_newer_format_is_not_written(layout: Layout) -> None:
+    layout.format.write_text('{"formatVersion": 2}')
+    announce(layout, KEY, print)
+    assert left_in(layout.leases(KEY)) == []
+
+
+# Counting.
+
+
+def test_a_lease_counts_for_seven_days(layout: Layout) -> None:
+    lease(layout, days=6.9)
+    assert [word for word in who_uses(layout, KEY) if POD in word and "165h" in word]
+    lease(layout, days=7.1)
+    assert who_uses(layout, KEY) == []
+
+
+def test_the_age_of_a_lease_is_asked_for_anew(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    # An NFS client asks the server for the time of a file when it is opened, and else believes what it remembers.
+    path = lease(layout, days=8)
+    remembered = path.stat()
+    lease(layout)
+    stat = os.stat
+    monkeypatch.setattr(os, "stat", lambda name, **named: remembered if name == path else stat(name, **named))
+    assert who_uses(layout, KEY)
+
+
+def test_what_is_no_record_is_the_lease_of_an_unknown_pod(layout: Layout) -> None:
+    path = lease(layout)
+    for data in (b"", b"{", b"[]", b'{"since": 5}', b"\xff"):
+        path.write_bytes(data)
+        (found,) = uses(layout, KEY)
+        assert (found.pod, found.since) == (POD, 0)
+
+
+def test_sweeping_leaves_what_counts_and_the_youngest_lease(layout: Layout) -> None:
+    lease(layout, "long-gone", days=30)
+    youngest = lease(layout, days=8)
+    (layout.leases(KEY) / "build").write_text("{}")
+    age(layout.leases(KEY) / "build")
+    for left in (".probe.0", "build.stale.0"):
+        (layout.leases(KEY) / left).touch()
+        age(layout.leases(KEY) / left)
+    intend(layout, 61)
+    fresh = layout.leases(KEY) / "intent.1"
+    fresh.touch()
+    sweep(layout, KEY)
+    assert left_in(layout.leases(KEY)) == ["build", fresh.name, youngest.name]
+
+
+# Waiting.
+
+
+@pytest.mark.usefixtures("_pod")
+def test_a_start_waits_for_the_removal_that_is_under_way(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(layout)
+    intent = intend(layout)
+    seen: list[str] = []
+
+    def removed_meanwhile(_: float) -> None:
+        seen.append("waited")
+        assert (layout.leases(KEY) / f"use.{POD}").exists()
+        intent.unlink()
+
+    monkeypatch.setattr(use, "sleep", removed_meanwhile)
+    announce(layout, KEY, seen.append)
+    assert seen == [f"{KEY} is being removed; waiting for the end of that", "waited"]
+
+
+@pytest.mark.usefixtures("_pod")
+def test_the_intent_of_a_dead_remover_is_waited_for_by_nobody(layout: Layout) -> None:
+    intend(layout, 61)
+    announce(layout, KEY, failing(0))
+
+
+@pytest.mark.usefixtures("_pod")
+def test_a_remover_that_never_ends_is_not_waited_for_forever(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    intend(layout)
+    now = iter(range(0, 1000, 20))
+    monkeypatch.setattr(use, "monotonic", lambda: float(next(now)))
+    waited: list[float] = []
+    monkeypatch.setattr(use, "sleep", waited.append)
+    announce(layout, KEY, print)
+    assert len(waited) == 2
+
+
+@pytest.mark.usefixtures("_pod")
+def test_whoever_starts_gets_back_what_a_dead_remover_moved_away(layout: Layout) -> None:
+    build(layout)
+    condemn(layout, KEY, NONCE, KEY)
+    assert look(layout, KEY).state is State.ABSENT
+    announce(layout, KEY, print)
+    assert look(layout, KEY).state is State.COMPLETE
+
+
+# Holding.
+
+
+def test_a_hold_renews_the_lease_until_it_is_told_to_end(layout: Layout, start: Start) -> None:
+    holder = start("hold", KEY, "--root", layout.root, "--pod-uid", POD)
+    assert holder.stdout
+    assert holder.stdout.readline() == f"{KEY} is held for pod {POD}\n"
+    assert [found.pod for found in uses(layout, KEY)] == [POD]
+    holder.send_signal(signal.SIGTERM)
+    assert holder.wait() == 143
+    assert [found.pod for found in uses(layout, KEY)] == [POD]
+
+
+class _EnoughError(Exception):
+    pass
+
+
+def test_a_hold_goes_on_when_the_lease_can_not_be_renewed(
+    layout: Layout, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waits: list[float] = []
+    ages: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        path = layout.leases(KEY) / f"use.{POD}"
+        ages.append(path.stat().st_mtime)
+        age(path, 3600)
+        if len(waits) == 2:
+            path.chmod(0)
+            monkeypatch.setattr("llmkube_downloader.maintenance.pinning.write_use", failing(errno.EIO))
+        if len(waits) == 3:
+            raise _EnoughError
+
+    monkeypatch.setattr("time.sleep", wait)
+    with pytest.raises(_EnoughError):
+        run("hold", KEY, "--root", layout.root, "--pod-uid", POD)
+    assert waits == [3600.0] * 3
+    assert ages[1] > ages[0] - 1
+    assert "can not be renewed: Input/output error" in capsys.readouterr().err
+
+
+def test_a_hold_needs_a_pod_a_key_and_a_volume_that_can_be_written(
+    layout: Layout, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = run("hold", KEY, "--root", layout.root)
+    assert without.code == 10
+    assert "LLMKUBE_POD_UID" in without.err
+    assert run("hold", "no key", "--root", layout.root, "--pod-uid", OTHER_POD).code == 10
+    assert run("hold", KEY, "--root", layout.root / "missing", "--pod-uid", OTHER_POD).code == 12
+    monkeypatch.setattr(use, "create_exclusively", failing(errno.EROFS))
+    assert run("hold", KEY, "--root", layout.root, "--pod-uid", OTHER_POD).code == 15
