@@ -35,7 +35,8 @@ def test_a_pod_that_uses_an_entry_says_so(root: Path, leases: Path) -> None:
     assert launched("fetch", SOURCE, "--root", root)
     (lease,) = leases.iterdir()
     assert lease.name == f"use.{POD}"
-    assert json.loads(lease.read_text()) == {"host": os.uname().nodename, "podUID": POD}
+    since = int(lease.stat().st_mtime)
+    assert json.loads(lease.read_text()) == {"host": os.uname().nodename, "podUID": POD, "since": since}
     assert lease.read_text().count("\n") == 1
 
 
@@ -47,6 +48,7 @@ def test_a_pod_that_starts_again_renews_its_lease(root: Path, leases: Path) -> N
     age(lease, 1000)
     assert launched("fetch", SOURCE, "--root", root)
     assert lease.stat().st_mtime >= written
+    assert json.loads(lease.read_text())["since"] == int(written)
     assert lease.stat().st_ino == inode
 
 
@@ -65,11 +67,11 @@ def test_an_entry_that_is_about_to_be_removed_is_not_trusted(root: Path, leases:
 def test_an_entry_that_was_removed_meanwhile_is_not_trusted(
     root: Path, leases: Path, entry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def removed(_leases: str, _key: str, _pod: str) -> None:
+    def removed(_root: str, _key: str, _pod: str) -> None:
         entry.rename(root / "elsewhere")
+        leases.mkdir(parents=True)
 
-    monkeypatch.setattr(user, "_renew", removed)
-    assert leases
+    monkeypatch.setattr(user, "renew", removed)
     assert launched("fetch", SOURCE, "--root", root) is None
 
 
@@ -89,7 +91,7 @@ def test_the_lease_is_written_before_intents_are_looked_for(
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM], ids=errno.errorcode.get)
-@pytest.mark.parametrize("call", ["utime", "mkdir", "open_file"])
+@pytest.mark.parametrize("call", ["mkdir", "open_file", "pwrite"])
 @pytest.mark.usefixtures("entry")
 def test_where_nothing_can_be_written_a_pod_starts_all_the_same(
     root: Path, leases: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
@@ -101,7 +103,7 @@ def test_where_nothing_can_be_written_a_pod_starts_all_the_same(
     assert launched("fetch", SOURCE, "--root", root) is None
 
 
-@pytest.mark.parametrize("call", ["utime", "mkdir", "open_file", "listdir"])
+@pytest.mark.parametrize("call", ["mkdir", "open_file", "pwrite", "listdir"])
 @pytest.mark.usefixtures("entry", "leases")
 def test_trouble_with_a_lease_is_left_to_the_full_command_line(
     root: Path, monkeypatch: pytest.MonkeyPatch, call: str

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 ROUNDS = 50
 # What an NFS client does that has read the directory of leases before the intent was in it.
 STALE = """
-from llmkube_downloader.store import use
+from llmkube_downloader.store import use, user
 use.live_intents = lambda *_: []
+user.listdir = lambda _: []
 """
 QUICK = """
 from llmkube_downloader.store import lease

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 from pathlib import Path
@@ -14,7 +13,8 @@ from building import KEY, age, build, failing
 from using import OTHER_POD, POD, lease, left_in
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store import use
+from llmkube_downloader.store import use, user
+from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.condemned import condemn
 from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import Layout
@@ -30,7 +30,6 @@ NONCE = "0" * 32
 @pytest.fixture
 def _pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMKUBE_POD_UID", POD)
-    monkeypatch.setenv("LLMKUBE_NODE_NAME", "node-7")
 
 
 def intend(layout: Layout, seconds: float = 0) -> Path:
@@ -53,7 +52,6 @@ def test_a_fetch_leaves_the_lease_of_its_pod(run: Run, root: Path, tmp_path: Pat
         assert report["result"] == expected
     (found,) = uses(Layout(root), report["key"])
     assert (found.pod, found.host) == (POD, os.uname().nodename)
-    assert json.loads(found.path.read_text())["node"] == "node-7"
 
 
 def test_without_a_pod_no_lease_is_written(layout: Layout) -> None:
@@ -84,10 +82,11 @@ def test_a_lease_that_was_never_filled_counts_and_may_be_of_any_age(layout: Layo
 def test_a_lease_says_since_when_by_the_clock_of_the_file_server(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.time", lambda: 0.0)
-    path = lease(layout)
+    created = os.stat_result((0, 0, 0, 0, 0, 0, 0, 0, 12345, 0))
+    monkeypatch.setattr(user, "fstat", lambda _: created)
+    lease(layout)
     (found,) = uses(layout, KEY)
-    assert found.since == int(path.stat().st_mtime)
+    assert found.since == 12345
 
 
 @pytest.mark.usefixtures("_pod")
@@ -95,7 +94,7 @@ def test_a_lease_says_since_when_by_the_clock_of_the_file_server(
 def test_a_volume_that_can_not_be_written_is_started_from_without_a_lease(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(use, "create_exclusively", failing(number))
+    monkeypatch.setattr(user, "open_file", failing(number))
     announce(layout, KEY, print)
     assert left_in(layout.leases(KEY)) == []
 
@@ -106,7 +105,7 @@ def test_on_a_full_volume_the_lease_is_an_empty_file_and_intents_are_seen(
 ) -> None:
     intend(layout)
     monkeypatch.setattr(os, "write", failing(errno.ENOSPC))
-    monkeypatch.setattr(os, "pwrite", failing(errno.ENOSPC))
+    monkeypatch.setattr(user, "pwrite", failing(errno.ENOSPC))
     monkeypatch.setattr(use, "sleep", lambda _: intend(layout, 61))
     told: list[str] = []
     announce(layout, KEY, told.append)
@@ -152,7 +151,7 @@ def test_the_age_of_a_lease_is_asked_for_anew(layout: Layout, monkeypatch: pytes
 
 def test_what_is_no_record_is_the_lease_of_an_unknown_pod(layout: Layout) -> None:
     path = lease(layout)
-    for data in (b"", b"{", b"[]", b'{"since": 5}', b"\xff"):
+    for data in (b"", b"{", b"[]", b'{"since": "5"}', b"\xff"):
         path.write_bytes(data)
         (found,) = uses(layout, KEY)
         assert (found.pod, found.since) == (POD, 0)
@@ -195,6 +194,20 @@ def test_a_start_waits_for_the_removal_that_is_under_way(layout: Layout, monkeyp
 @pytest.mark.usefixtures("_pod")
 def test_the_intent_of_a_dead_remover_is_waited_for_by_nobody(layout: Layout) -> None:
     intend(layout, 61)
+    announce(layout, KEY, failing(0))
+
+
+@pytest.mark.usefixtures("_pod")
+def test_a_remover_that_is_proven_dead_is_waited_for_by_nobody(layout: Layout) -> None:
+    layout.leases(KEY).mkdir(parents=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            Beacon(layout.leases(KEY) / f"intent.{NONCE}")
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert left_in(layout.leases(KEY)) == [f"intent.{NONCE}"]
     announce(layout, KEY, failing(0))
 
 
@@ -268,5 +281,5 @@ def test_a_hold_needs_a_pod_a_key_and_a_volume_that_can_be_written(
     assert "LLMKUBE_POD_UID" in without.err
     assert run("hold", "no key", "--root", layout.root, "--pod-uid", OTHER_POD).code == 10
     assert run("hold", KEY, "--root", layout.root / "missing", "--pod-uid", OTHER_POD).code == 12
-    monkeypatch.setattr(use, "create_exclusively", failing(errno.EROFS))
+    monkeypatch.setattr(user, "open_file", failing(errno.EROFS))
     assert run("hold", KEY, "--root", layout.root, "--pod-uid", OTHER_POD).code == 15

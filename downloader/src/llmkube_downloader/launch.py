@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found] # what signal is made of; signal itself imports enum
 import sys
-from posix import _exit, environ, stat, statvfs, umask, write
+from posix import _exit, environ, listdir, statvfs, umask, write
 from time import monotonic
 
 from llmkube_downloader.key import parse_source
 from llmkube_downloader.report import dump, fetch_json, write_report
-from llmkube_downloader.store.completeness import MANIFEST_NAME, manifest_of, names_of, problem_of
+from llmkube_downloader.store.completeness import manifest_of, names_of, problem_of
 
 TYPE_CHECKING = False  # typing itself takes too long to import
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ def _may_use(root: str, key: str, entry: str, pod: str) -> bool:
 
     if not pod.replace("-", "").isalnum() or not is_used(root, key, pod):
         return False
-    # It may have been removed before the pod was known to use it.
-    stat(f"{entry}/{MANIFEST_NAME}")
-    return True
+    # It may have been removed before the pod was known to use it. Reading a directory asks an NFS server for it, as
+    # looking up a name does not.
+    return entry.rpartition("/")[2] in listdir(root)
 
 
 def _are_expected(files: list[dict[str, Any]], hashes: list[str]) -> bool:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from llmkube_downloader.store.disk import names_in, sync_directory
 from llmkube_downloader.store.layout import nonce
-from llmkube_downloader.store.use import CONDEMNED, INTENT, is_live
+from llmkube_downloader.store.use import CONDEMNED, is_live
+from llmkube_downloader.store.user import INTENT
 from llmkube_downloader.store.users import who_uses
 
 if TYPE_CHECKING:

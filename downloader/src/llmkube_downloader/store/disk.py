@@ -14,7 +14,7 @@ from llmkube_downloader.store.layout import nonce
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM)
 _UNSUITABLE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.EILSEQ)
 # A directory can not be synced on every file system; where it can not, there is nothing to sync.
@@ -34,7 +34,7 @@ def storage_errors(doing: str) -> Iterator[None]:
 def storage_failure(error: OSError, doing: str) -> DownloaderError:
     """Return the DownloaderError that stands for an OSError of the volume."""
     cause = f"{doing}: {os.strerror(error.errno) if error.errno else error}"
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return DownloaderError(
             ExitCode.NO_SPACE, cause, "Free space on the volume (llmkube-downloader remove) or enlarge the claim."
         )

@@ -11,7 +11,6 @@ A remover may die anywhere: see condemned.py for who goes on.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,12 +21,13 @@ from typing import TYPE_CHECKING
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.condemned import REFS, condemn, give_up, put_back
-from llmkube_downloader.store.disk import create_exclusively, size_of_tree, storage_errors
+from llmkube_downloader.store.disk import NO_SPACE, create_exclusively, size_of_tree, storage_errors
 from llmkube_downloader.store.layout import nonce
 from llmkube_downloader.store.lease import holder_of, try_take
 from llmkube_downloader.store.pins import lift_pin
 from llmkube_downloader.store.trash import move_away
-from llmkube_downloader.store.use import INTENT, INTENT_SECONDS
+from llmkube_downloader.store.use import INTENT_SECONDS
+from llmkube_downloader.store.user import INTENT
 from llmkube_downloader.store.users import Use, sweep, uses, who_uses
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from llmkube_downloader.store.layout import Layout
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NAMED = 5
 
 
@@ -207,7 +206,7 @@ def _take(layout: Layout, key: str, *, force: bool) -> Beacon | None:
     try:
         lease = try_take(layout, key)
     except OSError as error:
-        if error.errno not in _NO_SPACE:
+        if error.errno not in NO_SPACE:
             raise
         if (holder := holder_of(layout, key)) and not force:
             raise being_fetched(key, holder) from error
@@ -229,7 +228,7 @@ def _beacon(path: Path) -> Beacon | None:
     try:
         return Beacon(path)
     except OSError as error:
-        if error.errno not in _NO_SPACE:
+        if error.errno not in NO_SPACE:
             raise
         os.close(create_exclusively(path))
         return None

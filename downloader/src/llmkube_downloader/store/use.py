@@ -5,21 +5,20 @@ remove it. Whoever starts writes its lease, then looks for intents, then opens t
 intent, then looks for leases (see removal.py). So one of the two always sees the other, as long as the directory is
 read freshly, which changing it beforehand makes sure of.
 
-A warm start passes here: nothing is imported that only the rare case needs.
+This is the way of the full command line; a warm start says the same in user.py.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from contextlib import suppress
-from datetime import datetime, timezone
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store.disk import create_exclusively, file_server_now, names_in
+from llmkube_downloader.store.disk import NO_SPACE, file_server_now, names_in
+from llmkube_downloader.store.user import INTENT, LEASE, renew
 from llmkube_downloader.store.volume import check_format
 
 if TYPE_CHECKING:
@@ -28,13 +27,10 @@ if TYPE_CHECKING:
 
     from llmkube_downloader.store.layout import Layout
 
-USE = "use."
-INTENT = "intent."
 # Directories in the trash that are still to be looked after: condemned.<key>.<nonce of the intent>.<name>
 CONDEMNED = "condemned."
 # A removal that takes longer from its intent to its rename gives up, so nobody has to wait longer for it.
 INTENT_SECONDS = 60.0
-RECORD_BYTES = 4096
 _POLL_SECONDS = 0.2
 _POD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -71,22 +67,15 @@ def check_pod(pod: str) -> None:
 
 
 def write_use(layout: Layout, key: str, pod: str) -> None:
-    """Write the use lease of a pod, or renew it: it counts for 7 days after this.
+    """Write the use lease of a pod, or renew it.
 
-    Raises OSError: when the volume can not be written.
+    Raises OSError: when the volume can not be written; one that is only full has the lease all the same.
     """
-    path = layout.leases(key) / f"{USE}{pod}"
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = create_exclusively(path)
-    except FileExistsError:
-        _renew(path, pod)
-        return
-    try:
-        # What the file server says about a file that it has just created is its time.
-        _write(descriptor, _record(pod, os.fstat(descriptor).st_mtime))
-    finally:
-        os.close(descriptor)
+        renew(str(layout.root), key, pod)
+    except OSError as error:
+        if error.errno not in NO_SPACE or f"{LEASE}{pod}" not in names_in(layout.leases(key)):
+            raise
 
 
 def await_removal(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
@@ -118,36 +107,11 @@ def live_intents(layout: Layout, key: str) -> list[str]:
 
 def is_live(intent: Path) -> bool:
     """Return whether the writer of an intent may live; when that can not be told, it may."""
-    from llmkube_downloader.store.beacon import is_stale
+    from llmkube_downloader.store.life import Life, life_of
 
     try:
-        return intent.exists() and not is_stale(intent)
+        return intent.name in names_in(intent.parent) and life_of(intent) is Life.LIVE
+    except FileNotFoundError:
+        return False
     except OSError:
         return True
-
-
-def _renew(path: Path, pod: str) -> None:
-    """Write the same record again: the file server then gives it its own time, which setting a time does not on all."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        # One that its writer had no time or space to fill may be of any age.
-        _write(descriptor, os.read(descriptor, RECORD_BYTES) or _record(pod, 0.0))
-    finally:
-        os.close(descriptor)
-
-
-def _write(descriptor: int, record: bytes) -> None:
-    with suppress(OSError):
-        # On a full volume the lease is an empty file, which counts like any other.
-        os.pwrite(descriptor, record, 0)
-
-
-def _record(pod: str, since: float) -> bytes:
-    begun = datetime.fromtimestamp(since, timezone.utc).isoformat(timespec="seconds")
-    record = {
-        "podUID": pod,
-        "host": os.uname().nodename,
-        "node": os.environ.get("LLMKUBE_NODE_NAME", ""),
-        "since": begun,
-    }
-    return json.dumps(record).encode("ascii")

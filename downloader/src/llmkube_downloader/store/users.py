@@ -6,13 +6,12 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.store.beacon import is_stale
 from llmkube_downloader.store.disk import file_server_now, names_in
 from llmkube_downloader.store.pins import is_pinned
-from llmkube_downloader.store.use import INTENT, RECORD_BYTES, USE
+from llmkube_downloader.store.user import INTENT, LEASE, RECORD_BYTES
 from llmkube_downloader.units import human_duration
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def uses(layout: Layout, key: str) -> list[Use]:
     directory = layout.leases(key)
     found = []
     for name in names_in(directory):
-        if name.startswith(USE):
+        if name.startswith(LEASE):
             with suppress(FileNotFoundError):
                 found.append(_read(directory / name))
     return found
@@ -122,7 +121,7 @@ def _read(path: Path) -> Use:
         renewed, record = os.fstat(descriptor).st_mtime, _record(os.read(descriptor, RECORD_BYTES))
     finally:
         os.close(descriptor)
-    return Use(path, path.name.removeprefix(USE), str(record.get("host", "")), _since(record), renewed)
+    return Use(path, path.name.removeprefix(LEASE), str(record.get("host", "")), _since(record), renewed)
 
 
 def _record(data: bytes) -> dict[str, Any]:
@@ -134,7 +133,5 @@ def _record(data: bytes) -> dict[str, Any]:
 
 
 def _since(record: dict[str, Any]) -> float:
-    try:
-        return datetime.fromisoformat(str(record["since"])).timestamp()
-    except (KeyError, ValueError):
-        return 0.0
+    since = record.get("since")
+    return float(since) if type(since) is int else 0.0
