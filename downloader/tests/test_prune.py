@@ -175,6 +175,23 @@ def test_a_key_goes_with_all_its_generations(run: Run, layout: Layout, entry: Pa
     assert not entry.exists()
 
 
+def test_a_damaged_newest_generation_goes_like_a_damaged_copy(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = supersede(layout, "0badcafe", days=30)
+    publish_entry(layout)
+    (newest / "model.gguf").write_bytes(b"damaged")
+    # A pod that began to use the key after the refs were written may have any of them open.
+    used = lease(layout)
+    assert removed(prune(run, layout, "--max-bytes", "0")) == []
+    used.unlink()
+    assert removed(prune(run, layout, "--older-than", "1000d")) == []
+    now = newest.stat().st_ctime + 7.1 * DAY
+    monkeypatch.setattr("llmkube_downloader.maintenance.pruning.file_server_now", lambda _: now)
+    assert removed(prune(run, layout, "--older-than", "1000d")) == [(newest.name, "damaged")]
+    assert entry.exists()
+
+
 def test_without_a_whole_newest_generation_none_is_superseded(run: Run, layout: Layout, entry: Path) -> None:
     (entry / "model.gguf").unlink()
     refer(layout, f"{KEY}-0badcafe", days=9)

@@ -12,7 +12,7 @@ from llmkube_downloader.maintenance.listing import bytes_of
 from llmkube_downloader.maintenance.planning import Item, Kind
 from llmkube_downloader.store.disk import names_in, size_of_tree, storage_errors
 from llmkube_downloader.store.entry import Entry, State, survey
-from llmkube_downloader.store.generations import current
+from llmkube_downloader.store.generations import current, is_newer
 from llmkube_downloader.store.lease import holder_of
 from llmkube_downloader.store.pins import is_pinned
 from llmkube_downloader.store.users import last_used, uses
@@ -90,7 +90,7 @@ def _items(layout: Layout, entry: Entry, key: str, known: _Key) -> Iterator[Item
         moved = entry.path.stat().st_ctime
         yield Item(entry.path, key, Kind.DAMAGED, bytes_of(entry), moved, _kept(known, moved, pinned=False))
     else:
-        yield _entry(entry, key, known)
+        yield _entry(layout, entry, key, known)
 
 
 def _attempt(path: Path, key: str, known: _Key) -> Item:
@@ -99,8 +99,12 @@ def _attempt(path: Path, key: str, known: _Key) -> Item:
     return Item(path, key, Kind.ATTEMPT, size_of_tree(path), touched, "it is being fetched" if known.fetched else "")
 
 
-def _entry(entry: Entry, key: str, known: _Key) -> Item:
+def _entry(layout: Layout, entry: Entry, key: str, known: _Key) -> Item:
     name, since = known.current or (entry.path.name, 0.0)
+    if is_newer(layout, key, entry.path.name, than=name):
+        # It is damaged, or starters would open it; those that came before the damage may have it open.
+        kept, changed = _kept(known, float("inf"), pinned=known.pinned), entry.path.stat().st_ctime
+        return Item(entry.path, key, Kind.DAMAGED, bytes_of(entry), changed, kept)
     if entry.path.name != name:
         return Item(entry.path, key, Kind.SUPERSEDED, bytes_of(entry), since, _kept(known, since, pinned=known.pinned))
     created = _created(entry)

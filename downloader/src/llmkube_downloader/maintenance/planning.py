@@ -20,7 +20,7 @@ class Kind(enum.Enum):
 
     - ENTRY: what starters of a key open, or would open if it were not damaged.
     - SUPERSEDED: an older generation of a key.
-    - DAMAGED: a damaged copy that a fetch moved aside.
+    - DAMAGED: a damaged copy that a fetch moved aside, or a damaged generation in place of which an older one is used.
     - ATTEMPT: what an unfinished fetch received.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmkube_downloader.store.completeness import key_of
+from llmkube_downloader.store.completeness import key_of, names_of
 from llmkube_downloader.store.disk import names_in
 from llmkube_downloader.store.entry import State, look
 
@@ -20,6 +20,15 @@ def generations(layout: Layout, key: str) -> list[str]:
     newest = look(layout, key).path.name
     names = [name for name in names_in(layout.root) if key_of(name) == key]
     return sorted(names, key=lambda name: name == newest)
+
+
+def is_newer(layout: Layout, key: str, name: str, than: str) -> bool:
+    """Return whether starters would open an entry of a key rather than another one, if both were whole.
+
+    Raises OSError: when the refs can not be read.
+    """
+    names = names_of(str(layout.root), key)
+    return {name, than} <= set(names) and names.index(name) < names.index(than)
 
 
 def current(layout: Layout, key: str) -> tuple[str, float] | None:
