@@ -16,6 +16,7 @@ from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import entry_names
 from llmkube_downloader.store.manifest import FileRecord, Manifest, Selection
 from llmkube_downloader.store.publish import publish, refuse_foreign
+from llmkube_downloader.store.refs import refer
 from llmkube_downloader.store.staging import attempt
 from llmkube_downloader.store.trash import empty_trash, quarantine
 from llmkube_downloader.transfer.download import Download, Limits, Wanted, identity_of
@@ -23,6 +24,8 @@ from llmkube_downloader.transfer.retry import BeginAgainError
 from llmkube_downloader.units import human_size
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmkube_downloader.places import Place
     from llmkube_downloader.request import Request
     from llmkube_downloader.sources.interface import Plan
@@ -101,7 +104,7 @@ class Builder:
         while True:
             resolved = place.resolve()
             roots = [self._request.root, *self._request.upstream] if copies else []
-            plan = with_copies(resolved, roots)
+            plan = with_copies(resolved, roots, self._damaged())
             try:
                 return self._build_once(plan)
             except BeginAgainError as error:
@@ -112,6 +115,11 @@ class Builder:
                     raise
                 self._meter.say(f"{error.cause}; not using copies on the volume")
                 copies = False
+
+    def _damaged(self) -> Path | None:
+        """Return the entry that is to be replaced because it is damaged."""
+        old = self._replacing
+        return old.path if old is not None and old.state is State.DAMAGED else None
 
     def _build_once(self, plan: Plan) -> Manifest:
         request, meter = self._request, self._meter
@@ -132,16 +140,19 @@ class Builder:
         return manifest
 
     def _publish(self, opened: Attempt, manifest: Manifest, states: bytes) -> Manifest:
-        old = self._replacing
+        old, layout = self._replacing, self._layout
         if old is None or old.manifest is None:
-            return publish(self._layout, opened.files, manifest, states)
+            return publish(layout, opened.files, manifest, states)
         if old.state is State.DAMAGED:
             with storage_errors(f"moving {old.path} aside"):
-                quarantine(self._layout, old.path)
-            return publish(self._layout, opened.files, manifest, states)
+                quarantine(layout, old.path)
+            return publish(layout, opened.files, manifest, states, old.path)
         if old.manifest.content == manifest.content:
             return old.manifest
-        return publish(self._layout, opened.files, manifest, states, generation=True)
+        entry = layout.generation(manifest.key, manifest.content)
+        published = publish(layout, opened.files, manifest, states, entry)
+        refer(layout, manifest.key, entry.name)
+        return published
 
 
 def _wanted(request: Request, plan: Plan) -> list[Wanted]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from llmkube_downloader.expectations import check_kept_hashes
 from llmkube_downloader.report import Outcome
-from llmkube_downloader.request import Refresh
+from llmkube_downloader.request import Refresh, VerifyOnStart
 from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.manifest import Manifest
@@ -21,6 +21,7 @@ from llmkube_downloader.store.volume import usage
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmkube_downloader.maintenance.verifying import Problem
     from llmkube_downloader.request import Request
     from llmkube_downloader.transfer.client import HttpClient
     from llmkube_downloader.transfer.progress import Meter
@@ -37,6 +38,8 @@ def fetch(request: Request, meter: Meter) -> Outcome:
     entry = look(layout, request.source.key)
     if entry.state is not State.COMPLETE:
         return _fetch_missing(request, layout, meter, began)
+    if request.verify_on_start is not VerifyOnStart.SIZE and (problems := _problems(request, entry)):
+        return _repaired(request, layout, entry, problems, meter, began)
     if request.refresh is Refresh.NEVER:
         return _hit(request, entry, began)
     return _refresh(request, layout, entry, meter, began)
@@ -53,15 +56,41 @@ def _fetch_missing(request: Request, layout: Layout, meter: Meter, began: float)
     lease = take_or_join(layout, request.source.key, request.lock_wait, meter.say)
     if isinstance(lease, Entry):
         return _hit(request, lease, began)
-    with held(lease, meter.progress) as heartbeat, _client(request, meter) as client:
+    with (
+        held(lease, meter.progress) as heartbeat,
+        open_client(request.allow_http, request.stall_timeout, meter) as client,
+    ):
         Builder(request, layout, client, meter, heartbeat).build()
+    return _outcome("fetched", request, look(layout, request.source.key), meter, client, began)
+
+
+def _problems(request: Request, entry: Entry) -> list[Problem]:
+    """Read an entry again, as much of it as was asked for, and return what is wrong with it."""
+    from llmkube_downloader.maintenance.verifying import find_problems, sample_problems
+
+    find = find_problems if request.verify_on_start is VerifyOnStart.FULL else sample_problems
+    [found] = find([entry], lambda _: None)
+    return found
+
+
+def _repaired(
+    request: Request, layout: Layout, entry: Entry, problems: list[Problem], meter: Meter, began: float
+) -> Outcome:
+    from llmkube_downloader.maintenance.repairing import repair
+    from llmkube_downloader.maintenance.verifying import find_problems
+
+    meter.say(f"{entry.path} is damaged: {problems[0].path} {problems[0].problem}; fetching again what is")
+    # A sample does not tell what else is damaged.
+    [everything] = find_problems([entry], lambda _: None)
+    with open_client(request.allow_http, request.stall_timeout, meter) as client:
+        repair(layout, entry, everything, client, meter)
     return _outcome("fetched", request, look(layout, request.source.key), meter, client, began)
 
 
 def _refresh(request: Request, layout: Layout, entry: Entry, meter: Meter, began: float) -> Outcome:
     from llmkube_downloader.refresh import refresh
 
-    with _client(request, meter) as client:
+    with open_client(request.allow_http, request.stall_timeout, meter) as client:
         newest, stale = refresh(request, layout, client, meter)
     result = "hit" if newest.path == entry.path else "refreshed"
     return _outcome(result, request, newest, meter, client, began, stale=stale)
@@ -90,7 +119,7 @@ def _outcome(
 
 
 @contextmanager
-def _client(request: Request, meter: Meter) -> Iterator[HttpClient]:
+def open_client(allow_http: frozenset[str], stall_timeout: float, meter: Meter) -> Iterator[HttpClient]:
     """Yield what asks the network; its connections are closed afterwards."""
     from llmkube_downloader.credentials import hub_endpoint, hub_token
     from llmkube_downloader.transfer.address import AllowedHttp, parse_address
@@ -99,8 +128,8 @@ def _client(request: Request, meter: Meter) -> Iterator[HttpClient]:
 
     hub, token = parse_address(hub_endpoint()), hub_token()
     # Whoever sets an HF_ENDPOINT of http:// has thereby allowed it.
-    allowed = request.allow_http | ({hub.host} if hub.scheme == "http" else set())
+    allowed = allow_http | ({hub.host} if hub.scheme == "http" else set())
     tokens = {hub.origin: token} if token else {}
-    client = HttpClient(AllowedHttp(allowed), Retries(meter.delay), request.stall_timeout, tokens)
+    client = HttpClient(AllowedHttp(allowed), Retries(meter.delay), stall_timeout, tokens)
     with closing(client.pool):
         yield client

@@ -82,6 +82,10 @@ class Source:
             return self.base
         return address if _is_signed(self.url) else address + mark + "&".join(map(_without_secret, query.split("&")))
 
+    def at(self, revision: str) -> Source:
+        """Return the source at another revision; what it shows of itself stays as it is."""
+        return Source(self.scheme, self.base, self.location, revision, self.files, self.include, self.exclude, self.url)
+
 
 def parse_source(
     text: str,

@@ -64,6 +64,7 @@ _ACCEPTED: dict[str, Callable[[str], bool]] = {
     "--sha256": _is_hash,
     "--allow-http": bool,
     "--refresh": lambda value: value == "never",
+    "--verify-on-start": lambda value: value == "size",
     "--upstream": bool,
     "--mirror": bool,
     "--budget": _is_size,

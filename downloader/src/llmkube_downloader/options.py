@@ -154,6 +154,18 @@ def source_arguments(command: _Command) -> _Command:
     return command
 
 
+def allow_http_flag() -> Callable[[_Command], _Command]:
+    """Return the decorator of --allow-http, whose value is a set of hosts."""
+    return flag(
+        "--allow-http",
+        "Hosts that may be asked without encryption; * for all.",
+        multiple=True,
+        type=_Hosts(),
+        metavar="HOST,...",
+        callback=lambda _context, _parameter, hosts: frozenset(host for each in hosts for host in each),
+    )
+
+
 def transfer_flags(command: _Command) -> _Command:
     """Add the flags that say how something is fetched."""
     decorators = [
@@ -164,13 +176,7 @@ def transfer_flags(command: _Command) -> _Command:
             type=_ExpectedHash(),
             metavar="[PATH=]HEX",
         ),
-        flag(
-            "--allow-http",
-            "Hosts that may be asked without encryption; * for all.",
-            multiple=True,
-            type=_Hosts(),
-            metavar="HOST,...",
-        ),
+        allow_http_flag(),
         flag(
             "--lock-wait",
             "How long to wait for another process that fetches the same.",
@@ -203,6 +209,13 @@ def transfer_flags(command: _Command) -> _Command:
             "When to ask the origin for a newer content of an entry that is there.",
             type=click.Choice(["never", "on-change", "always"]),
             default="never",
+            show_default=True,
+        ),
+        flag(
+            "--verify-on-start",
+            "How much of an entry that is there is read again: its sizes, some stretches, everything.",
+            type=click.Choice(["size", "sample", "full"]),
+            default="size",
             show_default=True,
         ),
         flag(

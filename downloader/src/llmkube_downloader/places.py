@@ -16,6 +16,7 @@ from llmkube_downloader.transfer.address import parse_address
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmkube_downloader.key import Source
     from llmkube_downloader.request import Request
     from llmkube_downloader.sources.interface import Plan
     from llmkube_downloader.transfer.client import HttpClient
@@ -38,8 +39,9 @@ def places(request: Request, client: HttpClient) -> list[Place]:
 
     Other caches are not asked when the source is to be looked at for changes: they know no more than the volume does.
     """
-    found = [_mirror(request, client, address) for address in request.mirrors]
-    found.append(Place(request.source.display, lambda: origin_of(request.source, client).resolve(request.source)))
+    source = request.source.at(request.commit) if request.commit else request.source
+    found = [_mirror(source, client, address) for address in request.mirrors]
+    found.append(Place(source.display, lambda: origin_of(source, client).resolve(source)))
     return found if request.refresh is not Refresh.NEVER else [*_caches(request), *found]
 
 
@@ -52,9 +54,8 @@ def _caches(request: Request) -> list[Place]:
     ]
 
 
-def _mirror(request: Request, client: HttpClient, address: str) -> Place:
+def _mirror(source: Source, client: HttpClient, address: str) -> Place:
     """Return the place behind a mirror: another hub for a repository, else the whole address of the file."""
-    source = request.source
     name = parse_address(address).display
     if source.scheme == "hf":
         from llmkube_downloader.sources.huggingface import HuggingFaceOrigin

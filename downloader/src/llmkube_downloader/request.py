@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     from llmkube_downloader.key import Source
 
 
+class VerifyOnStart(enum.Enum):
+    """How much of an entry that is there is read again before it is used.
+
+    - SIZE: nothing; its files have to have their sizes.
+    - SAMPLE: some stretches of its files, other ones each time.
+    - FULL: everything.
+    """
+
+    SIZE = "size"
+    SAMPLE = "sample"
+    FULL = "full"
+
+
 class Refresh(enum.Enum):
     """When the origin is asked for a newer content of an entry that is there.
 
@@ -39,8 +52,10 @@ class Request:
     - connections: how many may receive at the same time.
     - limit_rate: bytes per second of all connections together; None for no cap.
     - refresh: when the origin is asked for a newer content.
+    - verify_on_start: how much of an entry that is there is read again.
     - upstream: roots of other caches, which are asked before the origin, in this order.
     - mirrors: addresses of the same content, asked before the source itself, in this order.
+    - commit: what the revision stood for when the entry was built, to build the same again; None to ask.
     - budget: bytes that everything below the root may take; None for no limit.
     """
 
@@ -54,9 +69,11 @@ class Request:
     connections: int = 16
     limit_rate: int | None = None
     refresh: Refresh = Refresh.NEVER
+    verify_on_start: VerifyOnStart = VerifyOnStart.SIZE
     upstream: tuple[Path, ...] = ()
     mirrors: tuple[str, ...] = ()
     budget: int | None = None
+    commit: str | None = None
 
     @property
     def most(self) -> int | None:

@@ -37,7 +37,7 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
     pvc://claim/path.
     """
     from llmkube_downloader.fetch import fetch
-    from llmkube_downloader.request import Refresh, Request
+    from llmkube_downloader.request import Refresh, Request, VerifyOnStart
     from llmkube_downloader.text import fetch_text
     from llmkube_downloader.transfer.progress import Meter
 
@@ -46,13 +46,14 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
             source=_parsed(source, flags),
             root=root,
             hashes=dict(flags["sha256"]),
-            allow_http=frozenset(host for hosts in flags["allow_http"] for host in hosts),
+            allow_http=flags["allow_http"],
             lock_wait=flags["lock_wait"],
             stall_timeout=flags["stall_timeout"],
             expect_size=flags["expect_size"],
             connections=flags["connections"],
             limit_rate=flags["limit_rate"],
             refresh=Refresh(flags["refresh"]),
+            verify_on_start=VerifyOnStart(flags["verify_on_start"]),
             upstream=flags["upstream"],
             mirrors=flags["mirror"],
             budget=flags["budget"],

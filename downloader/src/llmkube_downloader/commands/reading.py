@@ -1,4 +1,4 @@
-"""``list`` and ``verify``: what is on a volume, and whether it is what it was. They change nothing."""
+"""``list`` and ``verify``: what is on a volume, and whether it is what it was. Only --repair changes anything."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import click
 
 from llmkube_downloader.commands.answer import answer, reported
 from llmkube_downloader.errors import ExitCode
-from llmkube_downloader.options import examples, output_flag, root_flag
+from llmkube_downloader.options import allow_http_flag, examples, flag, output_flag, root_flag
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from llmkube_downloader.maintenance.verifying import Checked
+    from llmkube_downloader.transfer.progress import Meter
+
+_STALL_SECONDS = 60.0
 
 
 @click.command(name="list", epilog=examples("list --root /models", "list --root /models -o json"))
@@ -28,25 +33,48 @@ def list_command(root: Path, output: str) -> None:
     answer(output, result, list_text(result))
 
 
-@click.command(name="verify", epilog=examples("verify --root /models", "verify --root /models 43fe1ea36c1aecde"))
+@click.command(
+    name="verify",
+    epilog=examples(
+        "verify --root /models", "verify --root /models 43fe1ea36c1aecde", "verify --root /models --repair"
+    ),
+)
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @root_flag()
+@flag("--repair", "Fetch what is damaged again, and only that.", is_flag=True)
+@allow_http_flag()
 @output_flag()
-def verify_command(keys: tuple[str, ...], root: Path, output: str) -> int:
+def verify_command(keys: tuple[str, ...], root: Path, repair: bool, allow_http: frozenset[str], output: str) -> int:
     """Read entries whole and compare every file with the hash it was published with.
 
-    Without a KEY, all entries are verified. The exit code is 13 when one is damaged.
+    Without a KEY, all entries are verified. The exit code is 13 when one is damaged and was not repaired.
     """
     from llmkube_downloader.maintenance.text import verify_text
-    from llmkube_downloader.maintenance.verifying import verify_entries
+    from llmkube_downloader.maintenance.verifying import verified_json, verify_entries
     from llmkube_downloader.transfer.progress import Meter
 
     meter = Meter(sys.stderr)
     with reported(output):
         try:
-            result = verify_entries(root, keys, meter.advance)
+            checked = verify_entries(root, keys, meter.advance)
+            repaired = _repair(root, checked, allow_http, meter) if repair else {}
         finally:
             meter.end()
+        result = verified_json(root, checked, repaired)
     answer(output, result, verify_text(result))
-    damaged = any(entry["problems"] for entry in result["entries"])
+    damaged = any(entry["problems"] and "repaired" not in entry for entry in result["entries"])
     return ExitCode.INTEGRITY if damaged else ExitCode.OK
+
+
+def _repair(root: Path, checked: list[Checked], allow_http: frozenset[str], meter: Meter) -> dict[Path, int]:
+    """Repair what is damaged, and return the bytes that were received for each entry."""
+    from llmkube_downloader.fetch import open_client
+    from llmkube_downloader.maintenance.repairing import repair
+    from llmkube_downloader.store.layout import Layout
+
+    with open_client(allow_http, _STALL_SECONDS, meter) as client:
+        return {
+            each.entry.path: repair(Layout(root), each.entry, each.problems, client, meter)
+            for each in checked
+            if each.problems
+        }

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from llmkube_downloader.cores import usable_cores
+from llmkube_downloader.sha256 import CHECKPOINT_BYTES, Sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,9 +83,55 @@ class WholeHash:
         return "" if found == self._expected else f"has sha256 {found} instead of {self._expected}"
 
 
-def segments(file: FileRecord) -> list[Segment]:
-    """Return the segments of a file: as far as its manifest says, only all of it has a hash."""
-    return [Segment(0, file.size, partial(WholeHash, file.sha256))]
+class Link:
+    """Compares what the bytes between two SHA-256 states of a file lead to."""
+
+    def __init__(self, start: int, before: bytes | None, after: bytes) -> None:
+        self._digest = Sha256(before, start)
+        self._start = start
+        self._after = after
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes."""
+        self._digest.update(data)
+
+    def problem(self) -> str:
+        """Return what is wrong; empty when nothing is."""
+        if self._digest.state() == self._after:
+            return ""
+        return f"has wrong bytes between {self._start} and {self._digest.length}"
+
+
+class LastLink:
+    """Compares what the bytes after the last SHA-256 state of a file lead to: its hash."""
+
+    def __init__(self, start: int, before: bytes, sha256: str) -> None:
+        self._digest = Sha256(before, start)
+        self._start = start
+        self._expected = sha256
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes."""
+        self._digest.update(data)
+
+    def problem(self) -> str:
+        """Return what is wrong; empty when nothing is."""
+        found = self._digest.hexdigest()
+        return "" if found == self._expected else f"has wrong bytes between {self._start} and {self._digest.length}"
+
+
+def segments(file: FileRecord, states: Sequence[bytes]) -> list[Segment]:
+    """Return the segments of a file: one up to each of its SHA-256 states, and the one after the last.
+
+    Without states only all of it has a hash.
+    """
+    if not states:
+        return [Segment(0, file.size, partial(WholeHash, file.sha256))]
+    starts = [CHECKPOINT_BYTES * number for number in range(len(states) + 1)]
+    links = zip(starts, [None, *states], states, strict=False)
+    found = [Segment(start, CHECKPOINT_BYTES, partial(Link, start, before, after)) for start, before, after in links]
+    last = partial(LastLink, starts[-1], states[-1], file.sha256)
+    return [*found, Segment(starts[-1], file.size - starts[-1], last)]
 
 
 def check(readings: Sequence[Reading], advance: Callable[[int], None]) -> list[list[Finding]]:

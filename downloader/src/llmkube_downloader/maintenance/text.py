@@ -38,6 +38,8 @@ def verify_text(report: dict[str, Any]) -> str:
     for entry in report["entries"]:
         lines.append(f"{entry['key']}  {entry['state']}  {human_size(entry['bytes'])}")
         lines += [printable(f"  {problem['path']} {problem['problem']}") for problem in entry["problems"]]
+        if "repaired" in entry:
+            lines.append(f"  repaired, {human_size(entry['repaired']['bytesFetched'])} fetched")
     return "\n".join(lines) or "no entries"
 
 

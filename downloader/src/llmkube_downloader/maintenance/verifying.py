@@ -3,36 +3,56 @@
 from __future__ import annotations
 
 import os
+import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.maintenance.checking import Reading, check, segments
+from llmkube_downloader.maintenance.checking import Reading, Segment, check, segments
 from llmkube_downloader.maintenance.keys import checked_key, opened
 from llmkube_downloader.report import SCHEMA
+from llmkube_downloader.sha256 import CHECKPOINT_BYTES
 from llmkube_downloader.store.disk import storage_errors
 from llmkube_downloader.store.entry import Entry, State, inspect, survey
 from llmkube_downloader.store.generations import generations
 from llmkube_downloader.store.layout import MANIFEST_NAME, STATES_NAME
+from llmkube_downloader.store.proof import has_sound_states, states_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llmkube_downloader.store.layout import Layout
     from llmkube_downloader.store.manifest import FileRecord
 
+# Segments of each file that a sample reads.
+_SAMPLES = 4
+
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with an entry."""
+    """One thing that is wrong with an entry.
+
+    - path: of the file.
+    - problem: what is wrong with it.
+    - good: the stretches of it that are right all the same, each from its first byte up to the one after its last.
+    """
 
     path: str
     problem: str
+    good: tuple[tuple[int, int], ...] = ()
 
 
-def verify_entries(root: Path, keys: Sequence[str], advance: Callable[[int], None]) -> dict[str, Any]:
-    """Read every file of entries again and compare it with the manifest, as ``verify -o json`` shows it.
+@dataclass(frozen=True)
+class Checked:
+    """An entry that was read whole, and what is wrong with it."""
+
+    entry: Entry
+    problems: list[Problem]
+
+
+def verify_entries(root: Path, keys: Sequence[str], advance: Callable[[int], None]) -> list[Checked]:
+    """Read every file of entries again and compare it with the manifest.
 
     - root: the directory that holds the entries.
     - keys: which entries, with all their generations; none for all that have a manifest.
@@ -44,11 +64,19 @@ def verify_entries(root: Path, keys: Sequence[str], advance: Callable[[int], Non
     keys = list(dict.fromkeys(map(checked_key, keys)))
     entries = [entry for key in keys for entry in _verifiable(layout, key)] if keys else _with_manifest(layout)
     problems = find_problems(entries, advance)
-    return {
-        "schema": SCHEMA,
-        "root": str(root),
-        "entries": [_verified_json(entry, found) for entry, found in zip(entries, problems, strict=True)],
-    }
+    return [Checked(entry, found) for entry, found in zip(entries, problems, strict=True)]
+
+
+def verified_json(root: Path, checked: Sequence[Checked], repaired: Mapping[Path, int]) -> dict[str, Any]:
+    """Return what came of it, as ``verify -o json`` shows it.
+
+    - repaired: the bytes that were received for each entry that was repaired.
+    """
+    entries = [_verified_json(each.entry, each.problems) for each in checked]
+    for each, shown in zip(checked, entries, strict=True):
+        if each.entry.path in repaired:
+            shown["repaired"] = {"bytesFetched": repaired[each.entry.path]}
+    return {"schema": SCHEMA, "root": str(root), "entries": entries}
 
 
 def find_problems(entries: Sequence[Entry], advance: Callable[[int], None]) -> list[list[Problem]]:
@@ -56,17 +84,52 @@ def find_problems(entries: Sequence[Entry], advance: Callable[[int], None]) -> l
 
     - advance: told the bytes of every piece that was read.
     """
+    return _find(entries, advance, lambda segments: segments)
+
+
+def sample_problems(entries: Sequence[Entry], advance: Callable[[int], None]) -> list[list[Problem]]:
+    """Read some segments of the files of entries, other ones each time, and return what is wrong with these.
+
+    A file without SHA-256 states is read whole when it is no larger than a segment, and else not at all.
+    """
+    return _find(entries, advance, _sample)
+
+
+def _sample(segments: Sequence[Segment]) -> Sequence[Segment]:
+    small = [segment for segment in segments if segment.length <= CHECKPOINT_BYTES]
+    return random.sample(small, min(len(small), _SAMPLES))
+
+
+def _find(
+    entries: Sequence[Entry],
+    advance: Callable[[int], None],
+    choose: Callable[[Sequence[Segment]], Sequence[Segment]],
+) -> list[list[Problem]]:
     files = [(entry, file) for entry in entries if entry.manifest for file in entry.manifest.files]
-    sizes = [_size_problem(entry.path / file.path, file) for entry, file in files]
-    readings = [
-        Reading(entry.path / file.path, [] if wrong else segments(file))
-        for (entry, file), wrong in zip(files, sizes, strict=True)
-    ]
+    states = {entry.path: states_in(entry.path, entry.manifest) for entry in entries if entry.manifest}
+    all_of = [_reading(entry.path / file.path, file, states[entry.path].get(file.path, [])) for entry, file in files]
+    readings = [Reading(reading.path, choose(reading.segments)) for reading in all_of]
     problems: dict[Path, list[Problem]] = {entry.path: [] for entry in entries}
-    for (entry, file), wrong, found in zip(files, sizes, check(readings, advance), strict=True):
-        problem = wrong or (found[0].problem if found else "")
-        problems[entry.path] += [Problem(file.path, problem)] if problem else []
+    for (entry, file), reading, found in zip(files, readings, check(readings, advance), strict=True):
+        problem = _size_problem(reading.path, file) or (found[0].problem if found else "")
+        good = tuple(
+            _bounds(segment) for segment in reading.segments if segment not in [each.segment for each in found]
+        )
+        problems[entry.path] += [Problem(file.path, problem, good)] if problem else []
     return [[*_manifest_problem(entry), *problems[entry.path], *_strangers(entry)] for entry in entries]
+
+
+def _reading(path: Path, file: FileRecord, states: Sequence[bytes]) -> Reading:
+    """Return what of a file can be read: where it is too short, the segments that are still there."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return Reading(path, [])
+    return Reading(path, [segment for segment in segments(file, states) if segment.offset + segment.length <= size])
+
+
+def _bounds(segment: Segment) -> tuple[int, int]:
+    return segment.offset, segment.offset + segment.length
 
 
 def _verifiable(layout: Layout, key: str) -> list[Entry]:
@@ -97,7 +160,11 @@ def _size_problem(path: Path, file: FileRecord) -> str:
 
 
 def _manifest_problem(entry: Entry) -> list[Problem]:
-    return [] if entry.manifest else [Problem(MANIFEST_NAME, entry.problem)]
+    if entry.manifest is None:
+        return [Problem(MANIFEST_NAME, entry.problem)]
+    if has_sound_states(entry.path, entry.manifest):
+        return []
+    return [Problem(STATES_NAME, "is not the one that the manifest names")]
 
 
 def _strangers(entry: Entry) -> list[Problem]:

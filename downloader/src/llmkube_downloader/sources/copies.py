@@ -26,23 +26,24 @@ def plan_of_entry(entry: Path, manifest: Manifest) -> Plan:
     return Plan(manifest.revision, tuple(files))
 
 
-def with_copies(plan: Plan, roots: Sequence[Path]) -> Plan:
+def with_copies(plan: Plan, roots: Sequence[Path], damaged: Path | None = None) -> Plan:
     """Return a plan in which files are copied that one of the caches has, as their hash says.
 
     - roots: the caches, in the order in which they are preferred.
+    - damaged: an entry that is known not to have what its manifest says.
     """
     wanted = {remote.sha256 for remote in plan.files if remote.sha256 and not remote.copy}
-    held = _held(wanted, roots) if wanted else {}
+    held = _held(wanted, roots, damaged) if wanted else {}
     return replace(plan, files=tuple(_copied(remote, held) for remote in plan.files))
 
 
-def _held(wanted: set[str], roots: Sequence[Path]) -> dict[str, Path]:
+def _held(wanted: set[str], roots: Sequence[Path], damaged: Path | None) -> dict[str, Path]:
     """Map the hashes that a cache has to files."""
     held: dict[str, Path] = {}
     for root in roots:
         entries = survey(Layout(root)) if root.is_dir() else []
         for entry in entries:
-            if entry.state is State.COMPLETE and entry.manifest:
+            if entry.state is State.COMPLETE and entry.manifest and entry.path != damaged:
                 found = ((file.sha256, entry.path / file.path) for file in entry.manifest.files)
                 held = {**{sha256: path for sha256, path in found if sha256 in wanted}, **held}
     return held

@@ -69,6 +69,18 @@ def take_or_join(
             _wait_for_holder(layout, key, wait)
 
 
+def take(layout: Layout, key: str, limit: float, notify: Callable[[str], None]) -> Beacon:
+    """Return the build lease of a key, whatever entry is there.
+
+    Raises DownloaderError: DELETED_OR_LOCK_TIMEOUT, when another one held the lease for ``limit`` seconds.
+    """
+    wait = _Wait(limit, notify, monotonic())
+    with storage_errors(f"taking the build lease of {key} in {layout.leases(key)}"):
+        while (lease := try_take(layout, key)) is None:
+            _wait_for_holder(layout, key, wait)
+        return lease
+
+
 def try_take(layout: Layout, key: str) -> Beacon | None:
     """Return the build lease of a key, or None when a live process holds it."""
     directory = layout.leases(key)

@@ -12,7 +12,6 @@ from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.disk import storage_errors, sync_directory, write_durably
 from llmkube_downloader.store.entry import Entry, State, inspect
 from llmkube_downloader.store.layout import MANIFEST_NAME, STATES_NAME
-from llmkube_downloader.store.refs import refer
 from llmkube_downloader.store.staging import deleted_meanwhile
 from llmkube_downloader.store.trash import quarantine
 
@@ -24,12 +23,12 @@ _OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.EACCES)
 
 
 def publish(
-    layout: Layout, files: Path, manifest: Manifest, states: bytes = b"", *, generation: bool = False
+    layout: Layout, files: Path, manifest: Manifest, states: bytes = b"", entry: Path | None = None
 ) -> Manifest:
     """Make the files of an attempt the entry of the manifest's key; they are already synced.
 
     - states: the SHA-256 states of all files, whose hash the manifest holds.
-    - generation: whether to publish beside the entry that is there, and to refer new pods to it.
+    - entry: where to, when it is not the first generation of its key.
 
     Returns the manifest of the entry now visible: this one, or that of another attempt that was faster. A damaged entry
     in the way moves to the quarantine.
@@ -37,7 +36,7 @@ def publish(
     Raises DownloaderError: DELETED_OR_LOCK_TIMEOUT, when somebody removed the attempt meanwhile; POLICY, when the name
     is taken by files that llmkube did not write.
     """
-    entry = layout.generation(manifest.key, manifest.content) if generation else layout.entry(manifest.key)
+    entry = entry or layout.entry(manifest.key)
     with storage_errors(f"publishing {entry}"):
         try:
             if states:
@@ -50,8 +49,6 @@ def publish(
                 manifest = _join_winner(layout, files, entry, manifest)
         except FileNotFoundError as error:
             raise deleted_meanwhile(files) from error
-    if generation:
-        refer(layout, manifest.key, entry.name)
     return manifest
 
 

@@ -107,6 +107,22 @@ class Attempt:
         """The journal of a file; named so that no path is too long for it."""
         return self.journals / hashlib.sha256(path.encode("utf-8")).hexdigest()[:32]
 
+    def copy(self, source: Path, identity: Identity, ranges: list[tuple[int, int]], states: dict[int, bytes]) -> None:
+        """Take over bytes that another file has at the same places, with the SHA-256 states that are known of it.
+
+        Raises OSError.
+        """
+        target = self.files / identity.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _copy_ranges(source, target, ranges)
+        journal = begin_journal(self.journal(identity.path), identity)
+        for start, end in ranges:
+            journal.wrote(start, end)
+        for offset, state in states.items():
+            journal.reached(offset, state)
+        journal.synced(journal.length)
+        journal.close()
+
     def is_empty(self) -> bool:
         """Return whether nothing in the attempt is worth to be gone on with."""
         journals = [read_journal(self.journals / name, same_boot=self.same_boot) for name in names_in(self.journals)]
@@ -141,6 +157,20 @@ def attempt(layout: Layout, key: str, heartbeat: Heartbeat) -> Iterator[Attempt]
             else:
                 owner.withdraw()
                 discard(layout, opened.directory)
+
+
+@contextmanager
+def leave_attempt(layout: Layout, key: str) -> Iterator[Attempt]:
+    """Yield an attempt that the next builder goes on with, when the block has filled it."""
+    left = _create(layout, key)
+    owner = Beacon(left.directory / OWNER)
+    try:
+        yield left
+    except BaseException:
+        owner.withdraw()
+        discard(layout, left.directory)
+        raise
+    owner.release()
 
 
 def deleted_meanwhile(path: Path) -> DownloaderError:
@@ -209,18 +239,8 @@ def _copy_missing(old: Attempt, into: Attempt) -> None:
         if kept is None or not kept.ranges.size or name in names_in(into.journals):
             continue
         source = old.files / kept.identity.path
-        target = into.files / kept.identity.path
-        if not source.is_file():
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _copy_ranges(source, target, list(kept.ranges))
-        journal = begin_journal(into.journals / name, kept.identity)
-        for start, end in kept.ranges:
-            journal.wrote(start, end)
-        for offset, state in kept.states.items():
-            journal.reached(offset, state)
-        journal.synced(journal.length)
-        journal.close()
+        if source.is_file():
+            into.copy(source, kept.identity, list(kept.ranges), kept.states)
 
 
 def _copy_ranges(source: Path, target: Path, ranges: list[tuple[int, int]]) -> None:
