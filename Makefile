@@ -53,6 +53,13 @@ test-chart: test-chart-lint ## The chart: chart-testing, helm-unittest, vectors,
 test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up when it is there)
 	@$(HELMS) $(BIN)/python -m pytest -m cluster
 
+.PHONY: bench
+bench: venv ## How fast it is, beside other tools, in one run (the numbers are those of this machine)
+	@$(PYTHON) -m preflight bench
+	@$(BIN)/python -m bench.warm_start
+	@$(BIN)/python -m bench.cold
+	@$(BIN)/python -m bench.verify
+
 .PHONY: lint
 lint: venv ## ruff, mypy, yamllint
 	@$(BIN)/ruff check .

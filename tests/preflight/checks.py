@@ -42,7 +42,13 @@ _CLUSTER = [
     Package("pkg-config", "pkg-config"),
 ]
 _TESTS = [Package("strace", "strace"), Package("util-linux", "unshare")]
-PURPOSES = {"python": _PYTHON, "cluster": _CLUSTER, "tests": _TESTS}
+_BENCH = [
+    Package("nginx-light", "/usr/sbin/nginx"),
+    Package("curl", "curl"),
+    Package("aria2", "aria2c"),
+    Package("util-linux", "taskset"),
+]
+PURPOSES = {"python": _PYTHON, "cluster": _CLUSTER, "tests": _TESTS, "bench": _BENCH}
 
 
 class PreflightError(Exception):
