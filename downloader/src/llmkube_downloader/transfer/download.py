@@ -115,9 +115,10 @@ class Download:
             raise self._ring.failure or stopped from None
         finally:
             self._ring.stop()
-            self._syncer.end(_END_SECONDS)
-            if crew.end(_END_SECONDS):
-                # A thread that hangs with its connection may still write.
+            self._syncer.let_go()
+            ended = crew.end(_END_SECONDS)
+            if self._syncer.end(_END_SECONDS) and ended:
+                # A thread that hangs with its connection or the disk still needs them.
                 for file in files:
                     file.close()
 

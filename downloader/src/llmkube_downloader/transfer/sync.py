@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmkube_downloader.transfer.ring import Ring
 
 # Bytes that are not durable yet, in multiples of the interval, beyond which connections have to wait.
-_MOST_INTERVALS = 4
+_MOST_INTERVALS = 2
 
 
 class Syncer:
@@ -41,7 +41,8 @@ class Syncer:
         with self._condition:
             self._dirty[part] = self._dirty.get(part, 0) + count
             self._condition.notify_all()
-            self._condition.wait_for(lambda: self._ended or self._waiting() < _MOST_INTERVALS * self._interval)
+            most = _MOST_INTERVALS * self._interval
+            self._condition.wait_for(lambda: self._ring.stopped or self._waiting() < most)
 
     def forget(self, part: Part) -> None:
         """Leave a file alone from now on; whoever calls this syncs it."""
@@ -49,12 +50,18 @@ class Syncer:
             self._dirty.pop(part, None)
             self._condition.notify_all()
 
-    def end(self, seconds: float) -> None:
-        """Sync no more; wait so long for what is under way."""
+    def let_go(self) -> None:
+        """Wake up who waits for the disk; the ring was stopped before."""
+        with self._condition:
+            self._condition.notify_all()
+
+    def end(self, seconds: float) -> bool:
+        """Sync a last time, wait so long for it, and return whether it was done."""
         with self._condition:
             self._ended = True
             self._condition.notify_all()
         self._thread.join(seconds)
+        return not self._thread.is_alive()
 
     def _waiting(self) -> int:
         return sum(self._dirty.values())
@@ -63,9 +70,11 @@ class Syncer:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._ended or self._waiting() >= self._interval)
-                if self._ended:
-                    return
+                ended = self._ended
+            # The last time too: another machine, which may go on with this, counts on nothing else.
             self._sync_all()
+            if ended:
+                return
 
     def _sync_all(self) -> None:
         with self._busy:
