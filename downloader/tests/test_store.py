@@ -13,7 +13,7 @@ from building import KEY, MODEL, age, build, content, failing, idle, manifest_of
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import completeness, disk
-from llmkube_downloader.store.beacon import Heartbeat
+from llmkube_downloader.store.beacon import Beacon, Heartbeat
 from llmkube_downloader.store.entry import Entry, State, look, survey
 from llmkube_downloader.store.layout import Layout, entry_names
 from llmkube_downloader.store.publish import publish
@@ -248,6 +248,8 @@ def test_leftovers_of_the_dead_are_removed_and_the_living_are_not(layout: Layout
     age(dead / "owner.json")
     unborn = stage(layout, {"model.gguf": MODEL}).parent
     age(unborn)
-    just_born = stage(layout, {}).parent
+    alive = stage(layout, {"model.gguf": MODEL}).parent
+    owner = Beacon(alive / "owner.json")
     with attempt(layout, KEY, Heartbeat(idle)) as living:
-        assert set(layout.staging(KEY).iterdir()) == {living.directory, just_born}
+        assert set(layout.staging(KEY).iterdir()) == {living.directory, alive}
+    owner.withdraw()

@@ -126,7 +126,7 @@ class Builder:
         wanted = _wanted(request, plan)
         with attempt(self._layout, request.source.key, self._heartbeat) as opened:
             reused = opened.keep_only([identity_of(each) for each in wanted])
-            total = check_size(request, plan, reused)
+            total = check_size(request, plan, opened.allocated())
             meter.say(f"fetching {request.source.display}: {_in_words(plan, total, reused)}")
             meter.begin(total, reused)
             limits = Limits(request.connections, request.limit_rate, request.most)

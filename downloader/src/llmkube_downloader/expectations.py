@@ -58,8 +58,11 @@ def _other_hash(path: str, expected: str | None, found: str) -> DownloaderError:
     )
 
 
-def check_size(request: Request, plan: Plan, reused: int) -> int | None:
-    """Refuse a plan that is too large for the user or the volume; return its bytes, None when nobody knows."""
+def check_size(request: Request, plan: Plan, allocated: int) -> int | None:
+    """Refuse a plan that is too large for the user or the volume; return its bytes, None when nobody knows.
+
+    - allocated: bytes that the volume has given to its files already.
+    """
     from llmkube_downloader.store.volume import check_budget, check_space
     from llmkube_downloader.transfer.download import too_large
 
@@ -68,7 +71,7 @@ def check_size(request: Request, plan: Plan, reused: int) -> int | None:
     if request.most is not None and known > request.most:
         raise too_large(f"{request.source.display} has {human_size(known)},", request.most)
     total = known if complete else request.expect_size
-    needed = max(known, total or 0) - reused
+    needed = max(0, max(known, total or 0) - allocated)
     if request.budget is not None:
         check_budget(request.root, needed, request.budget)
     check_space(request.root, needed)

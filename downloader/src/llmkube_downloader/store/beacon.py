@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 _HANG_SECONDS = 1.0
+_RECORD_BYTES = 1024
 
 
 class Beacon:
@@ -42,6 +43,7 @@ class Beacon:
             **me(),
         }
         self._lock = threading.Lock()
+        self._released = False
         self._descriptor: int | None = create_exclusively(path)
         try:
             # The lock comes before the first word: an empty beacon proves nothing about its writer. Where there are no
@@ -55,14 +57,16 @@ class Beacon:
             raise
 
     def beat(self, done: int = 0, total: int | None = None, *, released: bool = False) -> None:
-        """Say again that the writer lives, and how far it is (bytes); nothing after it was withdrawn.
+        """Say again that the writer lives, and how far it is (bytes); nothing after its last word.
 
         - released: say instead that this is its last word.
         """
         record = {**self._record, "done": done, "total": total, **({"released": True} if released else {})}
-        data = json.dumps(record).encode("ascii")
+        # Of one length, so that whoever reads it between the two calls, or after a death there, finds a record.
+        data = json.dumps(record).encode("ascii").ljust(_RECORD_BYTES)
         with self._lock:
-            if self._descriptor is not None:
+            if self._descriptor is not None and not self._released:
+                self._released = released
                 os.pwrite(self._descriptor, data, 0)
                 os.ftruncate(self._descriptor, len(data))
                 os.fsync(self._descriptor)

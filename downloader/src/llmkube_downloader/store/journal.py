@@ -14,10 +14,11 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from llmkube_downloader.store.disk import create_exclusively, read_small, write_all
+from llmkube_downloader.store.disk import create_exclusively, read_small, write_all, write_durably
 from llmkube_downloader.store.ranges import Ranges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -59,10 +60,12 @@ class Kept:
     - states: SHA-256 states by their offset.
     - whole: the hash of the file, once it was complete and synced.
     - length: bytes of the journal that count; what follows has to go before anything is appended.
+    - certain: as many of them as tell of what is on disk for sure.
     """
 
     identity: Identity
     length: int
+    certain: int = 0
     ranges: Ranges = field(default_factory=Ranges)
     states: dict[int, bytes] = field(default_factory=dict)
     whole: str | None = None
@@ -71,11 +74,13 @@ class Kept:
 class Journal:
     """A journal that is being written."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, certain: int = 0) -> None:
         """Append to an open file; see ``begin_journal`` and ``go_on_with_journal``."""
         self._lock = threading.Lock()
         self._descriptor = descriptor
         self._length = os.lseek(descriptor, 0, os.SEEK_END)
+        self._certain = certain
+        self._ended = False
 
     @property
     def length(self) -> int:
@@ -95,11 +100,18 @@ class Journal:
         """Say that what the first ``length`` bytes of the journal tell is on disk, which the caller has seen to."""
         self._append(f"synced {length}")
         os.fsync(self._descriptor)
+        self._certain = max(self._certain, length)
 
     def whole(self, sha256: str) -> None:
         """Say that the file is complete, with this hash."""
         self._append(f"whole {sha256}")
         self.synced(self.length)
+
+    def take_back(self) -> None:
+        """Say no more, and take back all that is not known to be on disk: some of it has been lost."""
+        with self._lock:
+            self._ended = True
+            _end_at(self._descriptor, self._certain)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -108,8 +120,9 @@ class Journal:
     def _append(self, text: str) -> None:
         line = _line(text)
         with self._lock:
-            write_all(self._descriptor, memoryview(line))
-            self._length += len(line)
+            if not self._ended:
+                write_all(self._descriptor, memoryview(line))
+                self._length += len(line)
 
 
 def begin_journal(path: Path, identity: Identity) -> Journal:
@@ -117,9 +130,8 @@ def begin_journal(path: Path, identity: Identity) -> Journal:
 
     Raises FileExistsError: when it is there.
     """
-    fields = [identity.path, identity.size, identity.sha256, identity.validator]
     descriptor = create_exclusively(path)
-    write_all(descriptor, memoryview(_line(f"file {json.dumps(fields)}")))
+    write_all(descriptor, memoryview(_line(_first(identity))))
     return Journal(descriptor)
 
 
@@ -127,7 +139,36 @@ def go_on_with_journal(path: Path, kept: Kept) -> Journal:
     """Open a journal after its last line that counts."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     os.ftruncate(descriptor, kept.length)
-    return Journal(descriptor)
+    return Journal(descriptor, kept.certain)
+
+
+def write_journal(
+    path: Path, identity: Identity, ranges: Iterable[tuple[int, int]], states: Mapping[int, bytes]
+) -> None:
+    """Write the journal of a file whose ranges are there, and on disk, at once: whoever finds it, finds all of it.
+
+    Raises FileExistsError: when it is there.
+    """
+    texts = [f"wrote {start} {end}" for start, end in ranges]
+    texts += [f"state {offset} {state.hex()}" for offset, state in states.items()]
+    data = b"".join(map(_line, [_first(identity), *texts]))
+    write_durably(path, data + _line(f"synced {len(data)}"))
+
+
+def forget_unsynced(path: Path) -> None:
+    """Take from a journal what is not known to be on disk: after that it does not matter which boot wrote it.
+
+    Raises FileNotFoundError: when it is not there.
+    """
+    kept = read_journal(path, same_boot=False)
+    if kept is None:
+        path.unlink()
+        return
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _end_at(descriptor, kept.length)
+    finally:
+        os.close(descriptor)
 
 
 def read_journal(path: Path, *, same_boot: bool) -> Kept | None:
@@ -140,14 +181,28 @@ def read_journal(path: Path, *, same_boot: bool) -> Kept | None:
     except FileNotFoundError:
         return None
     lines = _sound_lines(data)
+    synced = _synced(lines)
     if not same_boot:
-        lines = _synced(lines)
+        lines = synced
     if not lines or not lines[0].startswith("file "):
         return None
-    kept = Kept(Identity(*json.loads(lines[0].removeprefix("file "))), sum(len(_line(line)) for line in lines))
+    kept = Kept(Identity(*json.loads(lines[0].removeprefix("file "))), _bytes(lines), _bytes(synced))
     for line in lines[1:]:
         _take(kept, line.split())
     return kept
+
+
+def _first(identity: Identity) -> str:
+    return f"file {json.dumps([identity.path, identity.size, identity.sha256, identity.validator])}"
+
+
+def _end_at(descriptor: int, length: int) -> None:
+    """Cut a journal to its first bytes, which tell of what is on disk, and say so."""
+    line = _line(f"synced {length}")
+    # Over what follows, before that is cut off: whoever dies in between leaves that this much is on disk.
+    os.pwrite(descriptor, line, length)
+    os.ftruncate(descriptor, length + len(line))
+    os.fsync(descriptor)
 
 
 def _take(kept: Kept, words: list[str]) -> None:
@@ -179,6 +234,10 @@ def _synced(lines: list[str]) -> list[str]:
             break
         certain.append(line)
     return certain
+
+
+def _bytes(lines: list[str]) -> int:
+    return sum(len(_line(line)) for line in lines)
 
 
 def _line(text: str) -> bytes:

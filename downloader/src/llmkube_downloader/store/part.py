@@ -6,13 +6,14 @@ import ctypes
 import errno
 import os
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.store.disk import create_exclusively, file_system_type, storage_errors
 from llmkube_downloader.store.journal import Identity, Journal, Kept, begin_journal, go_on_with_journal, read_journal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -45,6 +46,8 @@ class Part:
         self._path = path
         self._journal_path = journal_path
         self._lock = threading.Lock()
+        self._use = threading.Lock()
+        self._users = 0
         self._closed = False
         kept = read_journal(journal_path, same_boot=same_boot)
         if kept is not None and identity.proves(kept.identity) and path.is_file():
@@ -70,13 +73,14 @@ class Part:
         - room: memory of a multiple of ALIGNMENT, at such an address; what lies behind the data is overwritten with
           zeros.
 
-        Raises OSError.
+        Raises OSError: also when it was closed.
         """
-        if self._direct is None or not self._write_direct(offset, data, room):
-            # One writer at a time: the others would only spin for the lock of the inode.
-            with self._lock:
-                _write_at(self._descriptor, offset, data)
-        self._journal.wrote(offset, offset + len(data))
+        with self._used():
+            if self._direct is None or not self._write_direct(offset, data, room):
+                # One writer at a time: the others would only spin for the lock of the inode.
+                with self._lock:
+                    _write_at(self._descriptor, offset, data)
+            self._journal.wrote(offset, offset + len(data))
 
     def read(self, offset: int, data: memoryview) -> None:
         """Fill memory with bytes that were written.
@@ -96,31 +100,34 @@ class Part:
     def sync(self) -> None:
         """Make what was written so far durable.
 
-        Raises OSError: then the bytes on disk are unknown, and a second try would not tell.
+        Raises OSError: then the bytes on disk are unknown, and a second try would not tell. Also when it was closed.
         """
-        told = self._journal.length
-        os.fdatasync(self._descriptor)
-        self._journal.synced(told)
+        with self._used(), self._honestly():
+            told = self._journal.length
+            os.fdatasync(self._descriptor)
+            self._journal.synced(told)
 
     def finish(self, size: int, sha256: str) -> None:
         """Make the file, which is whole, durable.
 
         Raises OSError.
         """
-        os.ftruncate(self._descriptor, size)
-        os.fsync(self._descriptor)
-        self._journal.whole(sha256)
+        with self._honestly():
+            os.ftruncate(self._descriptor, size)
+            os.fsync(self._descriptor)
+            self._journal.whole(sha256)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether bytes may still be written to it."""
+        return not self._closed or self._users > 0
 
     def close(self) -> None:
-        """Let go of the files."""
-        if self._closed:
-            return
-        self._closed = True
-        for descriptor in (self._descriptor, self._direct):
-            if descriptor is not None:
-                with suppress(OSError):
-                    os.close(descriptor)
-        self._journal.close()
+        """Let go of the files, once no thread uses them any more: another file may get the numbers they have here."""
+        with self._use:
+            if not self._closed:
+                self._closed = True
+                self._let_go_if_unused()
 
     def discard(self) -> None:
         """Remove the file: its bytes are not those that were promised."""
@@ -135,6 +142,40 @@ class Part:
         with storage_errors(f"reading {self.identity.path} again"):
             os.ftruncate(self._descriptor, size)
             return os.fdopen(os.dup(self._descriptor), "rb")
+
+    @contextmanager
+    def _used(self) -> Iterator[None]:
+        with self._use:
+            if self._closed:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._use:
+                self._users -= 1
+                self._let_go_if_unused()
+
+    @contextmanager
+    def _honestly(self) -> Iterator[None]:
+        """Take back, when the volume fails in the block, what the journal says of bytes that may be lost with it."""
+        try:
+            yield
+        except OSError:
+            with suppress(OSError):
+                self._journal.take_back()
+            raise
+
+    def _let_go_if_unused(self) -> None:
+        if not self._closed or self._users:
+            return
+        # Network file systems say as late as here that what was written did not fit.
+        with suppress(OSError), self._honestly():
+            os.close(self._descriptor)
+        with suppress(OSError):
+            if self._direct is not None:
+                os.close(self._direct)
+            self._journal.close()
 
     def _open_direct(self) -> int | None:
         """Return a descriptor that goes past the page cache, which costs a copy and later a wait for the disk."""
@@ -179,8 +220,9 @@ def _fallocate(descriptor: int, size: int) -> None:
         fallocate = ctypes.CDLL(None, use_errno=True).fallocate
     except AttributeError:
         return
-    if fallocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(size)) == 0:
-        return
-    number = ctypes.get_errno()
-    if number not in _NO_PREALLOCATION:
-        raise OSError(number, os.strerror(number))
+    while fallocate(descriptor, 0, ctypes.c_int64(0), ctypes.c_int64(size)) != 0:
+        number = ctypes.get_errno()
+        if number in _NO_PREALLOCATION:
+            return
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))

@@ -2,12 +2,13 @@
 
 ```
 staging/<key>/<attempt>/
-  owner.json     who writes here; see beacon.py
-  files/         what will become the entry
-  journal/       per file what of it is there; see journal.py
+  owner.json          who writes here; see beacon.py
+  received/files/     what will become the entry
+  received/journal/   per file what of it is there; see journal.py
 ```
 
-One inode has one writer for life. What a dead attempt left is gone on with in place when the death is proven; when its
+One inode has one writer for life. What a dead attempt received is gone on with in place when the death is proven: one
+rename brings it to an attempt that has an owner already, so it never lies where nobody could tell whose it is. When its
 writer was only silent for too long, what its journals prove is copied into new files.
 """
 
@@ -16,30 +17,33 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.beacon import Beacon, is_stale, me, read_record
 from llmkube_downloader.store.disk import create_exclusively, names_in, storage_errors
-from llmkube_downloader.store.journal import begin_journal, go_on_with_journal, read_journal
+from llmkube_downloader.store.journal import forget_unsynced, read_journal, write_journal
 from llmkube_downloader.store.layout import nonce
 from llmkube_downloader.store.life import Life, life_of
 from llmkube_downloader.store.part import Part
 from llmkube_downloader.store.trash import discard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from llmkube_downloader.store.beacon import Heartbeat
     from llmkube_downloader.store.journal import Identity
     from llmkube_downloader.store.layout import Layout
 
 OWNER = "owner.json"
+_RECEIVED = "received"
 _FILES = "files"
 _JOURNAL = "journal"
 _COPY_BYTES = 8 * 1024 * 1024
+# What st_blocks counts, whatever the file system's blocks are.
+_SECTOR_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,35 @@ class Attempt:
 
     directory: Path
     same_boot: bool = True
+    _parts: list[Part] = field(default_factory=list, repr=False, compare=False)
+
+    @property
+    def received(self) -> Path:
+        """The directory of all that another attempt can go on with."""
+        return self.directory / _RECEIVED
 
     @property
     def files(self) -> Path:
         """The directory that will become the entry."""
-        return self.directory / _FILES
+        return self.received / _FILES
 
     @property
     def journals(self) -> Path:
         """The directory of the journals."""
-        return self.directory / _JOURNAL
+        return self.received / _JOURNAL
+
+    def prepare(self) -> None:
+        """Create the directories that are not there yet.
+
+        Raises FileNotFoundError: when somebody removed the attempt meanwhile.
+        """
+        for directory in (self.received, self.files, self.journals):
+            directory.mkdir(exist_ok=True)
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a thread of this process may still write to one of its files."""
+        return any(part.in_use for part in self._parts)
 
     def open(self, identity: Identity) -> Part:
         """Go on with a file of the attempt, or begin it, with the directories above it.
@@ -74,7 +97,9 @@ class Attempt:
                 for parent in reversed(PurePosixPath(identity.path).parents[:-1]):
                     # One level at a time: the attempt itself must not come back when somebody removed it.
                     (self.files / parent).mkdir(exist_ok=True)
-                return Part(self.files / identity.path, self.journal(identity.path), identity, same_boot=self.same_boot)
+                place, journal = self.files / identity.path, self.journal(identity.path)
+                self._parts.append(Part(place, journal, identity, same_boot=self.same_boot))
+                return self._parts[-1]
             except FileNotFoundError as error:
                 raise deleted_meanwhile(self.files) from error
             except FileExistsError as error:
@@ -91,37 +116,46 @@ class Attempt:
         """
         with storage_errors(f"sorting {self.directory}"):
             kept = {identity.path: bytes_kept for identity in wanted if (bytes_kept := self._kept(identity))}
-            for directory, _, names in os.walk(self.files):
+            for directory, _, names in os.walk(self.files, topdown=False):
                 for name in names:
                     path = (Path(directory) / name).relative_to(self.files).as_posix()
                     if path not in kept:
                         (self.files / path).unlink()
                         self.journal(path).unlink(missing_ok=True)
+                if Path(directory) != self.files:
+                    with suppress(OSError):
+                        Path(directory).rmdir()
         return sum(kept.values())
+
+    def allocated(self) -> int:
+        """Return the bytes that the volume has given to the files: all of a file that has only begun, where it can."""
+        with storage_errors(f"measuring {self.files}"):
+            paths = (Path(directory) / name for directory, _, names in os.walk(self.files) for name in names)
+            return sum(path.stat().st_blocks for path in paths) * _SECTOR_BYTES
 
     def _kept(self, identity: Identity) -> int:
         kept = read_journal(self.journal(identity.path), same_boot=self.same_boot)
-        return kept.ranges.size if kept is not None and identity.proves(kept.identity) else 0
+        usable = kept is not None and identity.proves(kept.identity) and (self.files / identity.path).is_file()
+        return kept.ranges.size if kept is not None and usable else 0
 
     def journal(self, path: str) -> Path:
         """The journal of a file; named so that no path is too long for it."""
         return self.journals / hashlib.sha256(path.encode("utf-8")).hexdigest()[:32]
 
-    def copy(self, source: Path, identity: Identity, ranges: list[tuple[int, int]], states: dict[int, bytes]) -> None:
+    def copy(
+        self, source: Path, identity: Identity, ranges: Sequence[tuple[int, int]], states: Mapping[int, bytes]
+    ) -> None:
         """Take over bytes that another file has at the same places, with the SHA-256 states that are known of it.
 
         Raises OSError.
         """
-        target = self.files / identity.path
+        target, journal = self.files / identity.path, self.journal(identity.path)
         target.parent.mkdir(parents=True, exist_ok=True)
+        # What is there was left by a copying that was cut off: no journal promises anything of it.
+        journal.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
         _copy_ranges(source, target, ranges)
-        journal = begin_journal(self.journal(identity.path), identity)
-        for start, end in ranges:
-            journal.wrote(start, end)
-        for offset, state in states.items():
-            journal.reached(offset, state)
-        journal.synced(journal.length)
-        journal.close()
+        write_journal(journal, identity, ranges, states)
 
     def is_empty(self) -> bool:
         """Return whether nothing in the attempt is worth to be gone on with."""
@@ -137,12 +171,16 @@ def attempt(layout: Layout, key: str, heartbeat: Heartbeat) -> Iterator[Attempt]
     the next attempt.
     """
     with storage_errors(f"preparing {layout.staging(key)}"):
-        opened = _adopt(layout, key) or _create(layout, key)
-        owner = Beacon(opened.directory / OWNER)
-        salvage(layout, key, opened)
+        opened, owner = _begin(layout, key)
     heartbeat.keep(owner)
     useful = False
     try:
+        with storage_errors(f"preparing {opened.directory}"):
+            try:
+                _adopt(layout, key, opened)
+                salvage(layout, key, opened)
+            except FileNotFoundError as error:
+                raise deleted_meanwhile(opened.directory) from error
         yield opened
     except BaseException as error:
         # A volume that failed may not have what it was given; all else can be gone on with.
@@ -150,21 +188,21 @@ def attempt(layout: Layout, key: str, heartbeat: Heartbeat) -> Iterator[Attempt]
         raise
     finally:
         heartbeat.drop(owner)
+        if not opened.in_use:
+            # A thread that hangs with the volume may write yet. Its end is proven by the end of the process alone.
+            owner.release()
         with suppress(OSError):
             # What can not be removed now is a leftover for the next holder of the build lease.
-            if useful and opened.files.is_dir() and not opened.is_empty():
-                owner.release()
-            else:
-                owner.withdraw()
+            if not (useful and opened.files.is_dir()) or opened.is_empty():
                 discard(layout, opened.directory)
 
 
 @contextmanager
 def leave_attempt(layout: Layout, key: str) -> Iterator[Attempt]:
     """Yield an attempt that the next builder goes on with, when the block has filled it."""
-    left = _create(layout, key)
-    owner = Beacon(left.directory / OWNER)
+    left, owner = _begin(layout, key)
     try:
+        left.prepare()
         yield left
     except BaseException:
         owner.withdraw()
@@ -182,41 +220,33 @@ def deleted_meanwhile(path: Path) -> DownloaderError:
     )
 
 
-def _create(layout: Layout, key: str) -> Attempt:
-    created = Attempt(layout.staging(key) / nonce())
-    created.files.mkdir(parents=True)
-    created.journals.mkdir()
-    return created
+def _begin(layout: Layout, key: str) -> tuple[Attempt, Beacon]:
+    """Create an attempt with its owner."""
+    begun = Attempt(layout.staging(key) / nonce())
+    begun.directory.mkdir(parents=True)
+    return begun, Beacon(begun.directory / OWNER)
 
 
-def _adopt(layout: Layout, key: str) -> Attempt | None:
-    """Take over the fullest attempt whose writer is proven dead. The rename has one winner."""
-    parent = layout.staging(key)
-    dead = [parent / name for name in names_in(parent) if life_of_attempt(parent / name) is Life.DEAD]
-    for directory in sorted(dead, key=_progress, reverse=True):
-        adopted = Attempt(parent / nonce(), same_boot=_same_boot(directory))
-        try:
-            directory.rename(adopted.directory)
-        except FileNotFoundError:
-            continue
-        (adopted.directory / OWNER).unlink(missing_ok=True)
-        if adopted.files.is_dir() and adopted.journals.is_dir():
-            _forget_unsynced(adopted)
-            return Attempt(adopted.directory)
-        discard(layout, adopted.directory)
-    return None
+def _adopt(layout: Layout, key: str, into: Attempt) -> None:
+    """Take over what the fullest attempt received whose writer is proven dead. The rename has one winner."""
+    dead = [old for old in _others(layout, key, into) if life_of_attempt(old.directory) is Life.DEAD]
+    for old in sorted(dead, key=_progress, reverse=True):
+        with suppress(FileNotFoundError):
+            _forget_unsynced(old)
+            old.received.rename(into.received)
+            break
+    into.prepare()
 
 
-def _forget_unsynced(adopted: Attempt) -> None:
-    """Cut from the journals what another boot wrote and did not sync: from now on the attempt is of this one."""
-    if adopted.same_boot:
+def _forget_unsynced(old: Attempt) -> None:
+    """Cut from journals what another boot wrote and did not sync, before they become those of this one.
+
+    Raises FileNotFoundError: when another one took the attempt over meanwhile.
+    """
+    if old.same_boot:
         return
-    for name in names_in(adopted.journals):
-        kept = read_journal(adopted.journals / name, same_boot=False)
-        if kept is None:
-            (adopted.journals / name).unlink()
-        else:
-            go_on_with_journal(adopted.journals / name, kept).close()
+    for name in names_in(old.journals):
+        forget_unsynced(old.journals / name)
 
 
 def salvage(layout: Layout, key: str, into: Attempt) -> None:
@@ -224,26 +254,42 @@ def salvage(layout: Layout, key: str, into: Attempt) -> None:
 
     A live attempt is left alone: two processes may both believe that they hold the build lease.
     """
-    parent = layout.staging(key)
-    for name in names_in(parent):
-        directory = parent / name
-        if directory == into.directory or life_of_attempt(directory) is Life.LIVE:
-            continue
-        _copy_missing(Attempt(directory, same_boot=_same_boot(directory)), into)
-        discard(layout, directory)
+    for old in _others(layout, key, into):
+        unborn = not read_record(old.directory / OWNER) and not old.received.exists()
+        # Whoever died before its first word left no byte either; whoever did not die finds its directory gone.
+        if unborn or life_of_attempt(old.directory) is not Life.LIVE:
+            _copy_missing(old, into)
+            discard(layout, old.directory)
+
+
+def _others(layout: Layout, key: str, attempt: Attempt) -> list[Attempt]:
+    """Return the other attempts to build an entry, and remove what else lies there: probes whose makers died."""
+    others = []
+    for path in (layout.staging(key) / name for name in names_in(layout.staging(key))):
+        if path.is_dir():
+            others.append(Attempt(path, same_boot=_same_boot(path)))
+        else:
+            with suppress(OSError):
+                path.unlink()
+    return [other for other in others if other.directory != attempt.directory]
 
 
 def _copy_missing(old: Attempt, into: Attempt) -> None:
     for name in names_in(old.journals):
         kept = read_journal(old.journals / name, same_boot=old.same_boot)
-        if kept is None or not kept.ranges.size or name in names_in(into.journals):
+        if kept is None or not kept.ranges.size or not _is_within(kept.identity.path):
             continue
-        source = old.files / kept.identity.path
-        if source.is_file():
+        source, here = old.files / kept.identity.path, read_journal(into.journal(kept.identity.path), same_boot=True)
+        if source.is_file() and (here is None or not here.ranges.size):
             into.copy(source, kept.identity, list(kept.ranges), kept.states)
 
 
-def _copy_ranges(source: Path, target: Path, ranges: list[tuple[int, int]]) -> None:
+def _is_within(path: str) -> bool:
+    """Return whether a path that was read from the volume leads to nothing outside of an attempt."""
+    return not path.startswith("/") and ".." not in PurePosixPath(path).parts
+
+
+def _copy_ranges(source: Path, target: Path, ranges: Sequence[tuple[int, int]]) -> None:
     reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         writer = create_exclusively(target)
@@ -290,7 +336,6 @@ def _same_boot(directory: Path) -> bool:
     return bool(boot) and bool(read_record(directory / OWNER).get("bootId") == boot)
 
 
-def _progress(directory: Path) -> int:
-    old = Attempt(directory)
-    journals = [read_journal(old.journals / name, same_boot=True) for name in names_in(old.journals)]
+def _progress(old: Attempt) -> int:
+    journals = [read_journal(old.journals / name, same_boot=old.same_boot) for name in names_in(old.journals)]
     return sum(kept.ranges.size for kept in journals if kept)

@@ -1,0 +1,134 @@
+"""Who lives and who is dead: death is believed when it is proven, and silence proves nothing."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attempts import ELSEWHERE, leave, say
+from building import age, failing
+
+from llmkube_downloader.store import beacon, life
+from llmkube_downloader.store.beacon import Beacon, read_record
+from llmkube_downloader.store.life import Life, life_of
+from llmkube_downloader.store.staging import OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from llmkube_downloader.store.layout import Layout
+
+
+@pytest.fixture
+def _remote(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the volume for one whose locks prove nothing."""
+    monkeypatch.setattr(life, "file_system_type", lambda _: "nfs4")
+
+
+@pytest.fixture
+def silent(layout: Layout) -> Callable[..., Path]:
+    """The beacon of a writer that is gone, saying what is asked for."""
+
+    def make(**owner: Any) -> Path:
+        old = leave(layout)
+        say(old, **owner)
+        return old.directory / OWNER
+
+    return make
+
+
+def test_a_free_lock_proves_death_on_a_local_file_system(silent: Callable[..., Path]) -> None:
+    assert life_of(silent()) is Life.DEAD
+
+
+def test_a_held_lock_proves_life_on_a_local_file_system(silent: Callable[..., Path]) -> None:
+    path = silent()
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert life_of(path) is Life.LIVE
+        age(path)
+        assert life_of(path) is Life.STALE
+    assert life_of(path) is Life.DEAD
+
+
+def test_a_beacon_that_may_not_be_written_proves_nothing(
+    silent: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = silent()
+    monkeypatch.setattr(os, "open", failing(errno.EACCES))
+    assert not life._lock_is_free(path)
+
+
+def test_an_empty_beacon_is_about_to_be_locked(silent: Callable[..., Path]) -> None:
+    path = silent()
+    path.write_bytes(b"")
+    assert life_of(path) is Life.LIVE
+    age(path)
+    assert life_of(path) is Life.STALE
+
+
+@pytest.mark.parametrize(
+    ("owner", "dead"),
+    [
+        ({}, False),  # this very process, which runs
+        ({"started": "0"}, True),  # its process id belongs to another one now
+        ({"pid": 2**22 + 1}, True),
+        ({"pidNamespace": "pid:[1]"}, False),  # another container of this machine
+        (ELSEWHERE, False),
+        ({**ELSEWHERE, "released": True}, True),
+        ({**ELSEWHERE, "podUID": "mine"}, True),
+        ({**ELSEWHERE, "podUID": "another"}, False),
+        ({**ELSEWHERE, "podUID": ""}, False),
+        ({**ELSEWHERE, "node": "here"}, True),
+        ({"pidNamespace": "pid:[1]", "node": "here"}, False),  # this machine has not been switched off since
+        ({**ELSEWHERE, "node": "there"}, False),
+    ],
+)
+@pytest.mark.usefixtures("_remote")
+def test_on_a_shared_file_system_only_this_proves_death(
+    silent: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, owner: dict[str, Any], dead: bool
+) -> None:
+    path = silent(**owner)
+    monkeypatch.setenv("LLMKUBE_POD_UID", "mine")
+    monkeypatch.setenv("LLMKUBE_NODE_NAME", "here")
+    assert life_of(path) is (Life.DEAD if dead else Life.LIVE)
+    age(path)
+    assert life_of(path) is (Life.DEAD if dead else Life.STALE)
+
+
+@pytest.mark.usefixtures("_remote")
+def test_who_does_not_know_its_pod_and_node_proves_nothing_by_them(silent: Callable[..., Path]) -> None:
+    assert life_of(silent(**ELSEWHERE, podUID="", node="")) is Life.LIVE
+
+
+def test_the_last_word_of_a_beacon_is_its_last(layout: Layout) -> None:
+    old = leave(layout)
+    path = old.directory / "second.json"
+    spoken = Beacon(path)
+    spoken.beat(done=1, released=True)
+    # The thread that beats may have been about to.
+    spoken.beat(done=2)
+    spoken.release()
+    assert read_record(path)["released"] is True
+
+
+def test_a_beacon_can_be_read_in_the_middle_of_a_beat(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = leave(layout).directory / "second.json"
+    spoken = Beacon(path)
+    spoken.beat(done=10**12, total=10**12)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "ftruncate", failing(errno.EIO))
+        with suppress(OSError):
+            spoken.beat(done=1, total=1)
+    assert read_record(path)["done"] == 1
+    spoken.withdraw()
+
+
+def test_beacons_are_told_apart_by_more_than_their_process_id() -> None:
+    assert beacon.started_at(os.getpid()) == beacon.me()["started"] != ""
+    assert beacon.started_at(2**22 + 1) == ""
