@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from building import KEY
+from building import KEY, stage
 from using import OTHER_POD, lease, publish_entry, supersede
 from weights import gguf
+
+from llmkube_downloader.store.trash import quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +74,16 @@ def test_who_uses_an_entry_is_listed_with_it(layout: Layout, run: Run) -> None:
     assert datetime.now(timezone.utc) - datetime.fromisoformat(entry["lastUsed"]) < timedelta(minutes=5)
     row = run("list", "--root", layout.root).out.splitlines()[1].split()
     assert row[-3:] == ["1", "yes", "hf://org/repo"]
+
+
+def test_what_no_starter_opens_has_no_users(layout: Layout, run: Run) -> None:
+    quarantine(layout, publish_entry(layout))
+    stage(layout, {"part": b"123"})
+    lease(layout)
+    run("pin", KEY, "--root", layout.root)
+    for entry in entries(run, layout.root):
+        assert entry["state"] in ("partial", "damaged")
+        assert (entry["users"], entry["pinned"], entry["lastUsed"]) == (0, False, None)
 
 
 def test_generations_are_entries_of_their_key(layout: Layout, run: Run) -> None:

@@ -18,6 +18,7 @@ from llmkube_downloader.store import removal
 from llmkube_downloader.store.condemned import condemn
 from llmkube_downloader.store.lease import try_take
 from llmkube_downloader.store.trash import quarantine
+from llmkube_downloader.store.volume import Usage
 
 if TYPE_CHECKING:
     from command_line import Run
@@ -70,17 +71,36 @@ def test_an_entry_is_as_old_as_its_last_use(run: Run, layout: Layout, entry: Pat
     assert not entry.exists()
 
 
+def test_an_entry_that_was_fetched_anew_is_as_old_as_that(run: Run, layout: Layout, entry: Path) -> None:
+    lease(layout, days=4000)
+    assert prune(run, layout, "--unused")["removed"][0]["lastUsed"] == "2026-01-01T00:00:00+00:00"
+    assert not entry.exists()
+
+
+def test_no_more_goes_than_is_asked_for(run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = layout.root / "fedcba9876543210"
+    shutil.copytree(entry, other)
+    lease(layout, days=8)
+    monkeypatch.setattr("llmkube_downloader.maintenance.pruning.usage", lambda _: Usage(total=9000, free=100))
+    assert removed(prune(run, layout, "--min-free", "1100")) == [(other.name, "min-free")]
+    assert entry.exists()
+
+
 @pytest.mark.parametrize("criterion", ["--older-than=1s", "--unused", "--max-bytes=0", "--min-free=1P"])
 def test_what_is_used_pinned_or_being_fetched_stays(run: Run, layout: Layout, entry: Path, criterion: str) -> None:
+    def is_left_alone() -> bool:
+        found = [prune(run, layout, criterion, "--dry-run"), prune(run, layout, criterion)]
+        return not any(report["removed"] or report["kept"] for report in found)
+
     used = lease(layout, days=6.9)
-    assert removed(prune(run, layout, criterion)) == []
+    assert is_left_alone()
     used.unlink()
     run("pin", KEY, "--root", layout.root)
-    assert removed(prune(run, layout, criterion)) == []
+    assert is_left_alone()
     run("unpin", KEY, "--root", layout.root)
     taken = try_take(layout, KEY)
     assert taken
-    assert removed(prune(run, layout, criterion)) == []
+    assert is_left_alone()
     taken.withdraw()
     assert entry.exists()
     assert removed(prune(run, layout, criterion)) == [(KEY, criterion.lstrip("-").partition("=")[0])]
@@ -138,9 +158,10 @@ def test_a_superseded_generation_goes_when_no_pod_can_have_it_open(run: Run, lay
     newest = supersede(layout, "0badcafe", days=1)
     publish_entry(layout)
     # A pod that started when the newest generation was there already.
-    lease(layout)
+    used = lease(layout)
     report = prune(run, layout, "--older-than", "1000d")
     assert removed(report) == [(KEY, "superseded")]
+    assert used.exists()
     assert report["removed"][0]["kind"] == "superseded"
     assert not entry.exists()
     assert newest.exists()
@@ -209,7 +230,8 @@ def test_an_attempt_goes_a_day_after_its_last_sign_of_life(run: Run, layout: Lay
     age(attempt / "files", 0.2 * DAY)
     taken = try_take(layout, KEY)
     assert taken
-    assert removed(prune(run, layout, "--unused")) == []
+    report = prune(run, layout, "--unused")
+    assert report["removed"] == report["kept"] == []
     taken.withdraw()
     assert removed(prune(run, layout, "--unused")) == [(attempt.name, "attempt")]
     assert not attempt.exists()

@@ -13,8 +13,9 @@ import pytest
 from building import KEY, MODEL, age, failing, stage
 from using import OTHER_POD, POD, before_each_operation, lease, left_in, publish_entry, supersede
 
+from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.maintenance.removing import plan_removal, remove
-from llmkube_downloader.store import removal
+from llmkube_downloader.store import condemned, removal
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.condemned import condemn
 from llmkube_downloader.store.entry import State, look
@@ -92,6 +93,61 @@ def test_removing_takes_everything_that_belongs_to_the_key(run: Run, layout: Lay
     assert is_gone(layout)
 
 
+def test_a_key_given_twice_is_removed_once(run: Run, layout: Layout, entry: Path) -> None:
+    assert entry.exists()
+    done = run("remove", KEY, KEY, "--root", layout.root, "-o", "json")
+    assert [removed["key"] for removed in done.json["removed"]] == [KEY]
+
+
+def test_what_the_dead_left_goes_with_the_entry(run: Run, layout: Layout, entry: Path) -> None:
+    lease(layout, days=30)
+    youngest = lease(layout, OTHER_POD, days=20)
+    for name in ("intent.0", ".probe.0"):
+        (layout.leases(KEY) / name).touch()
+        age(layout.leases(KEY) / name)
+    (layout.trash / "left over").mkdir()
+    assert run("remove", KEY, "--root", layout.root).code == 0
+    assert left_in(layout.leases(KEY)) == [youngest.name]
+    assert left_in(layout.trash) == []
+    assert not entry.exists()
+
+
+def test_what_starters_open_is_moved_last_and_the_refs_after_it(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = supersede(layout, "0badcafe")
+    publish_entry(layout)
+    moved: list[str] = []
+
+    def noted(layout: Layout, key: str, intent: str, name: str) -> None:
+        moved.append(name)
+        condemn(layout, key, intent, name)
+
+    monkeypatch.setattr(removal, "condemn", noted)
+    assert run("remove", KEY, "--root", layout.root).code == 0
+    assert moved == [entry.name, newest.name, "refs"]
+
+
+def test_a_name_is_gone_for_good_before_its_files_are(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[Path, bool]] = []
+
+    def sync(directory: Path) -> None:
+        whole = any((path / "model.gguf").exists() for path in layout.trash.glob(f"condemned.*.{KEY}"))
+        synced.append((directory, whole))
+
+    monkeypatch.setattr(condemned, "sync_directory", sync)
+    assert run("remove", KEY, "--root", layout.root).code == 0
+    assert (layout.root, True) in synced
+    publish_entry(layout)
+    between(monkeypatch, lambda: lease(layout))
+    synced.clear()
+    assert run("remove", KEY, "--root", layout.root).code == 21
+    assert (layout.root, False) in synced
+    assert entry.exists()
+
+
 def test_the_leases_of_pods_that_are_gone_go_with_the_entry(run: Run, layout: Layout, entry: Path) -> None:
     assert entry.exists()
     lease(layout)
@@ -130,6 +186,19 @@ def test_a_full_volume_can_be_cleared(run: Run, layout: Layout, entry: Path, mon
     assert not entry.exists()
 
 
+def test_on_a_full_volume_what_is_being_fetched_is_not_removed(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan_removal(layout.root, [KEY], force=False)
+    assert try_take(layout, KEY)
+    monkeypatch.setattr(removal, "try_take", failing(errno.ENOSPC))
+    with pytest.raises(DownloaderError) as refused:
+        remove(layout.root, planned, force=False)
+    assert refused.value.code is ExitCode.POLICY
+    assert entry.exists()
+    assert run("remove", KEY, "--root", layout.root, "--force").code == 0
+
+
 # What stays.
 
 
@@ -162,6 +231,18 @@ def test_a_pod_that_came_after_the_list_of_pods_counts(
 ) -> None:
     between(monkeypatch, lambda: lease(layout))
     assert run("remove", KEY, "--root", layout.root, "--live-pods", OTHER_POD).code == 21
+    assert entry.exists()
+
+
+def test_a_pod_that_came_before_the_intent_is_seen_before_anything_is_moved(
+    layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = plan_removal(layout.root, [KEY], force=False)
+    lease(layout)
+    monkeypatch.setattr(removal, "condemn", failing(errno.EIO))
+    with pytest.raises(DownloaderError) as refused:
+        remove(layout.root, planned, force=False)
+    assert refused.value.code is ExitCode.POLICY
     assert entry.exists()
 
 
@@ -388,7 +469,7 @@ def test_wherever_a_remover_dies_a_starter_finds_the_newest_generation_or_none(
         newest = two_generations()
         died = removal_dies_at(point, layout)
         let_time_pass(layout)
-        announce(layout, KEY, failing(0))
+        announce(layout, KEY, print)
         entry = look(layout, KEY)
         assert (entry.state, entry.path) in ((State.COMPLETE, newest), (State.ABSENT, layout.root / KEY)), point
         found.add(entry.state)

@@ -6,14 +6,14 @@ import errno
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from building import KEY, age, build, failing
 from using import OTHER_POD, POD, lease, left_in
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store import use, user
+from llmkube_downloader.store import use, user, users
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.condemned import condemn
 from llmkube_downloader.store.entry import State, look
@@ -22,6 +22,9 @@ from llmkube_downloader.store.use import announce, write_use
 from llmkube_downloader.store.users import sweep, uses, who_uses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
     from command_line import Run, Start
 
 NONCE = "0" * 32
@@ -30,6 +33,20 @@ NONCE = "0" * 32
 @pytest.fixture
 def _pod(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMKUBE_POD_UID", POD)
+
+
+def unexpected(message: str) -> None:
+    raise AssertionError(message)
+
+
+def noted(call: Callable[..., Any], seen: list[str]) -> Callable[..., Any]:
+    """Return a function that does the same and is seen when it does."""
+
+    def also(*arguments: Any) -> Any:
+        seen.append(call.__name__)
+        return call(*arguments)
+
+    return also
 
 
 def intend(layout: Layout, seconds: float = 0) -> Path:
@@ -129,6 +146,23 @@ def test_a_volume_of_a_newer_format_is_not_written(layout: Layout) -> None:
     assert left_in(layout.leases(KEY)) == []
 
 
+def test_a_lease_that_another_container_of_the_pod_creates_meanwhile_is_renewed(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = lease(layout, days=6)
+    before = path.stat().st_mtime
+    missing = [FileNotFoundError()]
+
+    def open_file(name: str, *rest: int) -> int:
+        if missing:
+            raise missing.pop()
+        return os.open(name, *rest)
+
+    monkeypatch.setattr(user, "open_file", open_file)
+    write_use(layout, KEY, POD)
+    assert path.stat().st_mtime > before
+
+
 # Counting.
 
 
@@ -191,10 +225,32 @@ def test_a_start_waits_for_the_removal_that_is_under_way(layout: Layout, monkeyp
     assert seen == [f"{KEY} is being removed; waiting for the end of that", "waited"]
 
 
+@pytest.mark.parametrize(
+    ("module", "change", "look"),
+    [
+        (use, "file_server_now", lambda layout: use.live_intents(layout, KEY)),
+        (users, "file_server_now", lambda layout: users.who_uses(layout, KEY)),
+        (user, "_refresh", lambda layout: user.is_used(str(layout.root), KEY, POD)),
+    ],
+    ids=["starter", "remover", "warm start"],
+)
+def test_the_directory_of_leases_is_changed_before_it_is_read(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, module: ModuleType, change: str, look: Callable[[Layout], object]
+) -> None:
+    # An NFS client may go on with what it remembers of a directory, but not when it has changed it.
+    lease(layout)
+    seen: list[str] = []
+    for name in (change, "listdir" if module is user else "names_in"):
+        monkeypatch.setattr(module, name, noted(getattr(module, name), seen))
+    look(layout)
+    assert seen[0] == change
+    assert len(seen) > 1
+
+
 @pytest.mark.usefixtures("_pod")
 def test_the_intent_of_a_dead_remover_is_waited_for_by_nobody(layout: Layout) -> None:
     intend(layout, 61)
-    announce(layout, KEY, failing(0))
+    announce(layout, KEY, unexpected)
 
 
 @pytest.mark.usefixtures("_pod")
@@ -208,7 +264,7 @@ def test_a_remover_that_is_proven_dead_is_waited_for_by_nobody(layout: Layout) -
             os._exit(0)
     os.waitpid(child, 0)
     assert left_in(layout.leases(KEY)) == [f"intent.{NONCE}"]
-    announce(layout, KEY, failing(0))
+    announce(layout, KEY, unexpected)
 
 
 @pytest.mark.usefixtures("_pod")
