@@ -21,7 +21,7 @@ from llmkube_downloader.store.volume import prepare
 from llmkube_downloader.transfer import retry, ring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -112,3 +112,10 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(retry, "sleep", waited.append)
     monkeypatch.setattr(ring.Ring, "rest", lambda _, seconds: waited.append(seconds))
     return waited
+
+
+@pytest.fixture
+def examine(run: Run, root: Path) -> Callable[[], Done]:
+    """Run the doctor on the root."""
+    root.mkdir(exist_ok=True)
+    return lambda: run("doctor", "--root", root, "-o", "json")

@@ -83,3 +83,16 @@ def refer(layout: Layout, name: str, days: float = 0) -> None:
 def left_in(directory: Path) -> list[str]:
     """Return the names in a directory, none where there is none."""
     return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+
+
+def is_gone(layout: Layout) -> bool:
+    """Return whether nothing is left of any key, nor of its removal; a stale build lease is the next one's to take."""
+    leases = [name for name in left_in(layout.leases(KEY)) if not name.startswith(("use.", "build"))]
+    kept = (layout.trash, layout.quarantine, layout.all_staging, layout.pin(KEY).parent, layout.refs(KEY))
+    return left_in(layout.root) == [".llmkube"] and not leases and not any(left_in(directory) for directory in kept)
+
+
+def names_below(layout: Layout) -> list[str]:
+    """Return everything on the volume but leases."""
+    found = (path for path in layout.root.rglob("*") if path.parent == layout.root or path.is_file())
+    return sorted(str(path) for path in found if layout.all_leases not in path.parents)
