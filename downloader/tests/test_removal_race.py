@@ -74,6 +74,9 @@ class Race:
 
         with before_each_operation(self.layout.root, step):
             self.codes.append(self._run("remove", self.key, "--root", self.layout.root).code)
+        if not started:
+            # This removal had fewer operations than the one that was counted.
+            started.append(self._begin(place))
         output, errors = started[0].communicate()
         if started[0].returncode != 0:
             return f"a starter at {point} ended with {started[0].returncode}: {output}{errors}"
@@ -112,6 +115,11 @@ def rounds(operations: int) -> list[tuple[int, bool]]:
     return [(number * operations // ROUNDS, number % 2 == 1) for number in range(ROUNDS)]
 
 
+def second_half(operations: int) -> range:
+    """Return the points at which a removal moves, looks again and gives up; before it only plans and looks."""
+    return range(operations // 2, operations)
+
+
 def test_whoever_starts_during_a_removal_ends_with_a_whole_entry(race: Race, tmp_path: Path) -> None:
     broken = [race.violation(point, tmp_path, stale=stale) for point, stale in rounds(race.operations())]
     assert [violation for violation in broken if violation] == []
@@ -125,7 +133,7 @@ def test_without_the_second_look_the_race_is_lost(race: Race, tmp_path: Path, mo
         return [] if left_in(layout.trash) else who_uses(layout, key, counts)
 
     monkeypatch.setattr(removal, "who_uses", first_look_only)
-    assert any(race.violation(point, tmp_path, stale=True) for point in range(race.operations()))
+    assert any(race.violation(point, tmp_path, stale=True) for point in second_half(race.operations()))
 
 
 def test_without_the_intent_the_race_is_lost(race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,4 +144,4 @@ def test_without_the_intent_the_race_is_lost(race: Race, tmp_path: Path, monkeyp
         intent.withdraw()
 
     monkeypatch.setattr(removal._Intent, "__init__", unwritten)
-    assert any(race.violation(point, tmp_path, stale=False) for point in range(race.operations()))
+    assert any(race.violation(point, tmp_path, stale=False) for point in second_half(race.operations()))
