@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from llmkube_downloader import __version__
-from llmkube_downloader.commands import doctoring, fetching, keeping, reading, removing
+from llmkube_downloader.commands import adopting, doctoring, fetching, keeping, reading, removing
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.termination import TerminatedError, install_handlers
 
@@ -57,6 +57,7 @@ for _command in (
     keeping.unpin_command,
     keeping.hold_command,
     doctoring.doctor_command,
+    adopting.adopt_command,
 ):
     commands.add_command(_command)
 

@@ -140,10 +140,20 @@ def output_flag() -> Callable[[_Command], _Command]:
     )
 
 
+def path_flag(name: str, help_text: str) -> Callable[[_Command], _Command]:
+    """Return the decorator of a flag that names a path."""
+    return flag(name, help_text, type=_AbsolutePath(), metavar="PATH")
+
+
 def source_arguments(command: _Command) -> _Command:
     """Add the source and the flags that select a part of it: all that the cache key is made of."""
+    command = selection_flags(command)
+    return click.argument("source", envvar="LLMKUBE_SOURCE")(command)
+
+
+def selection_flags(command: _Command) -> _Command:
+    """Add the flags that select a part of a source."""
     decorators = [
-        click.argument("source", envvar="LLMKUBE_SOURCE"),
         flag("--revision", "Branch, tag or commit of an hf:// source; main when left out.", metavar="REVISION"),
         flag("--include", "Fetch only files that match. Repeatable.", multiple=True, type=_Lines(), metavar="GLOB"),
         flag("--exclude", "Leave out files that match. Repeatable.", multiple=True, type=_Lines(), metavar="GLOB"),

@@ -24,6 +24,19 @@ def fetch_text(report: dict[str, Any]) -> str:
     return f"{summary}, verified by {report['verified']}\n{report['entry']}"
 
 
+def adopt_text(report: dict[str, Any]) -> str:
+    """Return one line per entry, and what was left where it is with the reason below it."""
+    lines = []
+    for entry in report["adopted"]:
+        copied = human_size(entry["bytesCopied"]) if entry["bytesCopied"] else "nothing"
+        done = {"adopted": f"adopted, {copied} copied", "planned": f"to be adopted, {copied} to be copied"}
+        content = f"{entry['files']} file{'s' if entry['files'] > 1 else ''}, {human_size(entry['bytes'])}"
+        lines.append(f"{entry['key']}  {done.get(entry['result'], 'is there')}: {content}, {entry['source']}")
+    for left in report["left"]:
+        lines += [f"left: {left['cause']} ({left['from']})", f"  {left['action']}"]
+    return "\n".join(map(printable, lines)) or "nothing to adopt"
+
+
 def doctor_text(report: dict[str, Any]) -> str:
     """Return one line per finding, with what to do below it."""
     lines = []

@@ -75,6 +75,7 @@ def _in_the_way(entry: Entry, layout: Layout) -> Finding:
 def _leftovers(layout: Layout) -> list[Finding]:
     found = [finding for key in names_in(layout.all_leases) for finding in _abandoned_lease(layout, key)]
     found += [finding for key in names_in(layout.all_staging) for finding in _dead_attempts(layout, key)]
+    found += [finding for name in names_in(layout.adopting) for finding in _adoption(layout, name)]
     found += [_in_trash(layout.trash / name) for name in names_in(layout.trash)]
     found += [_aside(layout.quarantine / name) for name in names_in(layout.quarantine)]
     passing = [layout.root / name for name in names_in(layout.root) if name.startswith(_PASSING)]
@@ -98,6 +99,14 @@ def _dead_attempts(layout: Layout, key: str) -> list[Finding]:
         return []
     action = f"Fetch the source of {key} again, which goes on with it, or remove {key}."
     return [warning(_LEFTOVERS, f"{_size(dead)} of a fetch that was cut off", layout.staging(key), action)]
+
+
+def _adoption(layout: Layout, name: str) -> list[Finding]:
+    path = layout.adopting / name
+    if _may_live(path):
+        return []
+    action = f"Run `llmkube-downloader adopt --root {layout.root}`: first of all it puts back what was taken."
+    return [warning(_LEFTOVERS, f"{_size([path])} of an adoption that was cut off", path, action)]
 
 
 def _in_trash(path: Path) -> Finding:

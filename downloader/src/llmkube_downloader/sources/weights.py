@@ -72,7 +72,7 @@ def refuse_choice(chosen: Iterable[str], files: Mapping[str, int | None], source
     Raises DownloaderError: POLICY, naming them with their sizes.
     """
     models = _models(path for path in chosen if path.lower().endswith(".gguf"))
-    projectors = [name for name in models if _PROJECTOR in PurePosixPath(name).name.lower()]
+    projectors = [name for name in models if is_projector(name)]
     if len(models) - len(projectors) < 2 and len(projectors) < 2:
         return
     shown = [f"{paths[0]} ({_size(paths, files)})" for _, paths in sorted(models.items())]
@@ -83,6 +83,11 @@ def refuse_choice(chosen: Iterable[str], files: Mapping[str, int | None], source
         f"{source.base} holds {len(models)} GGUF models: {', '.join(shown[:_SHOWN])}{more}",
         f"Choose one with --file {example} or an --include pattern; --include '*.gguf' takes all of them.",
     )
+
+
+def is_projector(path: str) -> bool:
+    """Return whether a GGUF file is what lets a model see, and no model by itself."""
+    return _PROJECTOR in PurePosixPath(path).name.lower()
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:

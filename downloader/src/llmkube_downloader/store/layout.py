@@ -45,6 +45,11 @@ class Layout:
         return self.state / "quarantine"
 
     @property
+    def adopting(self) -> Path:
+        """The parent of the directories in which files of others become entries."""
+        return self.state / "adopting"
+
+    @property
     def all_staging(self) -> Path:
         """The parent of every key's staging."""
         return self.state / "staging"
