@@ -115,3 +115,11 @@ def _dying(call: Callable[..., Any], left: Iterable[int]) -> Callable[..., Any]:
         return call(*arguments, **named)
 
     return count_down
+
+
+def fill(attempt: Attempt, identity: Identity, byte: bytes) -> None:
+    """Write a file of an attempt that is the same byte all over, within 4 KiB."""
+    part = attempt.open(identity)
+    room = memoryview(bytearray(byte * 4096))
+    part.write(0, room[: identity.size], room)
+    part.close()

@@ -12,6 +12,7 @@ from building import KEY, stage
 from using import OTHER_POD, lease, publish_entry, supersede
 from weights import gguf
 
+from llmkube_downloader.store.entry import look
 from llmkube_downloader.store.trash import quarantine
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from command_line import Run
 
-    from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.layout import Layout
 
 MODEL = gguf(50_000)
 OTHER_KEY = "0123456789abcdef"
@@ -77,7 +78,8 @@ def test_who_uses_an_entry_is_listed_with_it(layout: Layout, run: Run) -> None:
 
 
 def test_what_no_starter_opens_has_no_users(layout: Layout, run: Run) -> None:
-    quarantine(layout, publish_entry(layout))
+    publish_entry(layout)
+    quarantine(layout, look(layout, KEY))
     stage(layout, {"part": b"123"})
     lease(layout)
     run("pin", KEY, "--root", layout.root)

@@ -16,6 +16,7 @@ from using import DAY, OTHER_POD, POD, lease, left_in, publish_entry, refer, sup
 
 from llmkube_downloader.store import removal
 from llmkube_downloader.store.condemned import condemn
+from llmkube_downloader.store.entry import inspect
 from llmkube_downloader.store.lease import try_take
 from llmkube_downloader.store.trash import quarantine
 from llmkube_downloader.store.volume import Usage
@@ -23,7 +24,7 @@ from llmkube_downloader.store.volume import Usage
 if TYPE_CHECKING:
     from command_line import Run
 
-    from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.layout import Layout
 
 ENTRY_BYTES = 1000
 
@@ -118,7 +119,7 @@ def test_what_is_missing_is_said(run: Run, layout: Layout, entry: Path) -> None:
 
 
 def test_a_dry_run_changes_nothing_and_says_all(run: Run, layout: Layout, entry: Path) -> None:
-    quarantine(layout, entry)
+    quarantine(layout, inspect(entry, KEY))
     publish_entry(layout)
     before = {path: path.stat().st_mtime_ns for path in (layout.root, *layout.root.rglob("*"))}
     report = prune(run, layout, "--unused", "--dry-run")
@@ -240,7 +241,7 @@ def test_an_attempt_goes_a_day_after_its_last_sign_of_life(run: Run, layout: Lay
 def test_a_damaged_copy_goes_a_week_after_it_was_moved_aside(
     run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy = quarantine(layout, entry)
+    copy = quarantine(layout, inspect(entry, KEY))
     assert removed(prune(run, layout, "--older-than", "1000d")) == []
     now = copy.stat().st_ctime + 7.1 * DAY
     monkeypatch.setattr("llmkube_downloader.maintenance.pruning.file_server_now", lambda _: now)

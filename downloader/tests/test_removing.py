@@ -63,7 +63,7 @@ def test_a_removed_entry_gives_its_space_back(run: Run, layout: Layout, entry: P
 
 
 def test_removing_takes_everything_that_belongs_to_the_key(run: Run, layout: Layout, entry: Path) -> None:
-    quarantine(layout, entry)
+    quarantine(layout, look(layout, KEY))
     publish_entry(layout)
     supersede(layout, "0badcafe")
     publish_entry(layout)

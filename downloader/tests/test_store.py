@@ -13,12 +13,13 @@ from building import KEY, MODEL, age, build, content, failing, idle, manifest_of
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import completeness, disk
+from llmkube_downloader.store import publish as publishing
 from llmkube_downloader.store.beacon import Beacon, Heartbeat
 from llmkube_downloader.store.entry import Entry, State, look, survey
 from llmkube_downloader.store.layout import Layout, entry_names
 from llmkube_downloader.store.publish import publish
 from llmkube_downloader.store.staging import attempt
-from llmkube_downloader.store.trash import discard
+from llmkube_downloader.store.trash import discard, quarantine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,3 +254,21 @@ def test_leftovers_of_the_dead_are_removed_and_the_living_are_not(layout: Layout
     with attempt(layout, KEY, Heartbeat(idle)) as living:
         assert set(layout.staging(KEY).iterdir()) == {living.directory, alive}
     owner.withdraw()
+
+
+def test_a_good_entry_that_took_the_place_of_a_damaged_one_stays(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(layout)
+    (layout.entry(KEY) / "model.gguf").write_bytes(b"damaged")
+    mine, theirs = stage(layout, {"model.gguf": MODEL}), stage(layout, {"model.gguf": MODEL})
+    repaired = manifest_of({"model.gguf": MODEL}, created="2026-02-02T00:00:00+00:00")
+
+    def repair_first(layout: Layout, damaged: Entry) -> Path:
+        monkeypatch.setattr(publishing, "quarantine", quarantine)
+        assert publish(layout, theirs, repaired) == repaired
+        return quarantine(layout, damaged)
+
+    monkeypatch.setattr(publishing, "quarantine", repair_first)
+    assert publish(layout, mine, manifest_of({"model.gguf": MODEL})) == repaired
+    assert look(layout, KEY).manifest == repaired

@@ -145,7 +145,7 @@ class Builder:
             return publish(layout, opened.files, manifest, states)
         if old.state is State.DAMAGED:
             with storage_errors(f"moving {old.path} aside"):
-                quarantine(layout, old.path)
+                quarantine(layout, old)
             return publish(layout, opened.files, manifest, states, old.path)
         if old.manifest.content == manifest.content:
             return old.manifest

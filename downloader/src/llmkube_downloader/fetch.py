@@ -61,7 +61,8 @@ def _fetch_missing(request: Request, layout: Layout, meter: Meter, began: float)
         open_client(request.allow_http, request.stall_timeout, meter) as client,
     ):
         Builder(request, layout, client, meter, heartbeat).build()
-    return _outcome("fetched", request, look(layout, request.source.key), meter, client, began)
+        entry = look(layout, request.source.key)
+    return _outcome("fetched", request, entry, meter, client, began)
 
 
 def _problems(request: Request, entry: Entry) -> list[Problem]:
@@ -112,7 +113,11 @@ def _outcome(
     *,
     stale: bool = False,
 ) -> Outcome:
-    manifest = cast(Manifest, entry.manifest)
+    from llmkube_downloader.store.staging import deleted_meanwhile
+
+    manifest = entry.manifest
+    if manifest is None:
+        raise deleted_meanwhile(entry.path)
     reused = manifest.size if result == "hit" else meter.reused
     seconds, requests, volume = time.monotonic() - began, client.traffic.requests, usage(request.root)
     return Outcome(result, entry.path, manifest, meter.received, seconds, requests, volume, reused, stale=stale)

@@ -51,7 +51,9 @@ def _is_dead(beacon: Path, record: Mapping[str, Any]) -> bool:
         return not _runs(record)
     same_pod = bool(mine["podUID"]) and record.get("podUID") == mine["podUID"]
     same_node = bool(mine["node"]) and record.get("node") == mine["node"]
-    return same_pod or (same_node and record.get("bootId") != mine["bootId"])
+    before_us = same_pod or (same_node and record.get("bootId") != mine["bootId"])
+    # Two containers of a pod, or two virtual machines on a node, may both live: these only count for who is silent too.
+    return before_us and is_stale(beacon)
 
 
 def _runs(record: Mapping[str, Any]) -> bool:

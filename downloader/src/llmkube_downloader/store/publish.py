@@ -79,11 +79,12 @@ def _rename_into(files: Path, entry: Path) -> bool:
 
 def _join_winner(layout: Layout, files: Path, entry: Path, manifest: Manifest) -> Manifest:
     winner = inspect(entry, manifest.key)
+    if winner.state is State.DAMAGED:
+        quarantine(layout, winner)
+        winner = inspect(entry, manifest.key)
     if winner.state is State.COMPLETE and winner.manifest:
         return winner.manifest
     refuse_foreign(layout, winner)
-    if winner.state is State.DAMAGED:
-        quarantine(layout, entry)
     files.rename(entry)
     _sync_names(entry, files)
     return manifest

@@ -149,12 +149,25 @@ class Attempt:
 
         Raises OSError.
         """
+        reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            self.take_over(reader, identity, ranges, states)
+        finally:
+            os.close(reader)
+
+    def take_over(
+        self, reader: int, identity: Identity, ranges: Sequence[tuple[int, int]], states: Mapping[int, bytes]
+    ) -> None:
+        """Do what ``copy`` does, from an open file.
+
+        Raises OSError.
+        """
         target, journal = self.files / identity.path, self.journal(identity.path)
         target.parent.mkdir(parents=True, exist_ok=True)
         # What is there was left by a copying that was cut off: no journal promises anything of it.
         journal.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
-        _copy_ranges(source, target, ranges)
+        _copy_ranges(reader, target, ranges)
         write_journal(journal, identity, ranges, states)
 
     def is_empty(self) -> bool:
@@ -279,9 +292,26 @@ def _copy_missing(old: Attempt, into: Attempt) -> None:
         kept = read_journal(old.journals / name, same_boot=old.same_boot)
         if kept is None or not kept.ranges.size or not _is_within(kept.identity.path):
             continue
-        source, here = old.files / kept.identity.path, read_journal(into.journal(kept.identity.path), same_boot=True)
-        if source.is_file() and (here is None or not here.ranges.size):
-            into.copy(source, kept.identity, list(kept.ranges), kept.states)
+        here = read_journal(into.journal(kept.identity.path), same_boot=True)
+        if here is None or not here.ranges.size:
+            _copy_one(old, name, kept.identity, into)
+
+
+def _copy_one(old: Attempt, name: str, identity: Identity, into: Attempt) -> None:
+    """Copy what a silent writer has of a file.
+
+    It may wake up meanwhile and begin the file anew with another content, for which it unlinks the old one first: so
+    the journal is read after the file is open, and counts only while the name leads to that file.
+    """
+    source = old.files / identity.path
+    with suppress(FileNotFoundError):
+        reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            kept = read_journal(old.journals / name, same_boot=old.same_boot)
+            if kept is not None and kept.identity == identity and os.path.samestat(source.stat(), os.fstat(reader)):
+                into.take_over(reader, identity, list(kept.ranges), kept.states)
+        finally:
+            os.close(reader)
 
 
 def _is_within(path: str) -> bool:
@@ -289,18 +319,14 @@ def _is_within(path: str) -> bool:
     return not path.startswith("/") and ".." not in PurePosixPath(path).parts
 
 
-def _copy_ranges(source: Path, target: Path, ranges: Sequence[tuple[int, int]]) -> None:
-    reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _copy_ranges(reader: int, target: Path, ranges: Sequence[tuple[int, int]]) -> None:
+    writer = create_exclusively(target)
     try:
-        writer = create_exclusively(target)
-        try:
-            for start, end in ranges:
-                copy_range(reader, writer, start, end)
-            os.fsync(writer)
-        finally:
-            os.close(writer)
+        for start, end in ranges:
+            copy_range(reader, writer, start, end)
+        os.fsync(writer)
     finally:
-        os.close(reader)
+        os.close(writer)
 
 
 def copy_range(reader: int, writer: int, start: int, end: int) -> None:

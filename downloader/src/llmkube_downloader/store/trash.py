@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.store.condemned import finish_removals, is_condemned
 from llmkube_downloader.store.disk import names_in
+from llmkube_downloader.store.entry import State, inspect
 from llmkube_downloader.store.layout import nonce
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from llmkube_downloader.store.entry import Entry
     from llmkube_downloader.store.layout import Layout
 
 
@@ -48,12 +51,19 @@ def empty_trash(layout: Layout) -> None:
             shutil.rmtree(layout.trash / name, ignore_errors=True)
 
 
-def quarantine(layout: Layout, entry: Path) -> Path:
-    """Move a damaged entry aside, so that its key is free, and return where it is now.
+def quarantine(layout: Layout, damaged: Entry) -> Path:
+    """Move a damaged entry aside, so that its key is free, unless another one has its name by now; return where to.
 
-    It is not removed: a running server may have its files mapped.
+    It is not removed: a running server may have its files mapped. Between the look that found it damaged and this lie,
+    in a repair, hours; what is whole, and not what was looked at, is put back.
+
+    Raises OSError.
     """
     layout.quarantine.mkdir(parents=True, exist_ok=True)
-    target = layout.quarantine / f"{entry.name}.{nonce()}"
-    entry.rename(target)
+    target = layout.quarantine / f"{damaged.path.name}.{nonce()}"
+    with suppress(FileNotFoundError):
+        damaged.path.rename(target)
+        moved = inspect(target, damaged.key or "")
+        if moved.state is State.COMPLETE and moved.manifest != damaged.manifest:
+            target.rename(damaged.path)
     return target
