@@ -19,7 +19,7 @@ from llmkube_downloader.store.publish import publish, refuse_foreign
 from llmkube_downloader.store.refs import refer
 from llmkube_downloader.store.staging import attempt
 from llmkube_downloader.store.trash import empty_trash, quarantine
-from llmkube_downloader.transfer.download import Download, Limits, Wanted, identity_of
+from llmkube_downloader.transfer.download import Download, Limits, Wanted, identity_of, states_of
 from llmkube_downloader.transfer.retry import BeginAgainError
 from llmkube_downloader.units import human_size
 
@@ -134,7 +134,7 @@ class Builder:
                 received = Download(self._client.retries, meter, limits, total).receive(wanted, opened)
             finally:
                 meter.end()
-            states = b"".join(state for file in received for state in file.states)
+            states = states_of(received)
             manifest = self._publish(opened, _manifest(request, plan, wanted, received, states), states)
         check_kept_hashes(request, manifest)
         return manifest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http.client
 import re
+import ssl
 import threading
 import time
 from contextlib import suppress
@@ -31,10 +32,17 @@ NOTHING: Mapping[str, str] = {}
 _MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 425, 500, 502, 503, 504)
-_RATE_LIMIT = re.compile(r"\bt=(?P<seconds>[0-9]{1,6})\b")
+# Origins send it with every answer; only with nothing remaining does it ask to wait.
+_RATE_LIMIT = re.compile(r"\br=0\b.*\bt=(?P<seconds>[0-9]{1,6})\b")
 WAIT_HEADERS = ("Retry-After", "RateLimit")
 # How a server ends a connection that it no longer wants to keep; the request on it was not looked at.
-_GONE = (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError)
+_GONE = (
+    http.client.RemoteDisconnected,
+    BrokenPipeError,
+    ConnectionResetError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
 _SHA256 = re.compile(r'"?(?:sha256:)?([0-9a-f]{64})"?')
 
 

@@ -112,6 +112,8 @@ def _connect_through(proxy: _Proxy, address: Address, timeout: float, *, only_pu
 def _speak_http(sock: socket.socket, address: Address) -> http.client.HTTPConnection:
     connection = http.client.HTTPConnection(address.host, address.port)
     connection.sock = sock
+    # It would connect again by itself: without encryption, and to an address that nobody checked.
+    connection.auto_open = 0
     return connection
 
 

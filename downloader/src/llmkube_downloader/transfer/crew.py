@@ -24,7 +24,7 @@ class Crew:
     """The receivers of a transfer. It begins with four and is doubled while that makes it faster."""
 
     def __init__(self, recruit: Callable[[], Receiver], limit: int, suit: Callable[[int], None]) -> None:
-        """Begin.
+        """Prepare; see ``start``.
 
         - recruit: makes a receiver.
         - limit: how many there may be.
@@ -36,8 +36,11 @@ class Crew:
         self._members: list[Receiver] = []
         self._best = 0.0
         self._received = 0
-        self._since = monotonic()
-        self._grow(min(_FIRST, limit))
+        self._since = self._again = monotonic()
+
+    def start(self) -> None:
+        """Begin."""
+        self._grow(min(_FIRST, self._limit))
 
     def adjust(self, received: int) -> None:
         """Look, now and then, whether more connections would help; ``received`` are the bytes so far."""
@@ -46,26 +49,32 @@ class Crew:
             return
         rate = (received - self._received) / (now - self._since)
         self._since, self._received = now, received
-        if not rate:
+        if not rate or now < self._again:
             return
         if rate > _WORTH * self._best and rate < _FAST * len(self._members):
             self._best = rate
             self._grow(min(2 * len(self._members), self._limit))
         else:
-            self._since, self._best = now + _AGAIN_SECONDS, 0.0
+            self._again, self._best = now + _AGAIN_SECONDS, 0.0
 
-    def end(self, seconds: float) -> bool:
-        """Wake them up, wait so long for them to end, and return whether all did. The ring was stopped before."""
+    def end(self, seconds: float) -> None:
+        """Wake them up and wait so long for them to end. The ring was stopped before."""
         deadline = monotonic() + seconds
         for member in self._members:
             member.abort()
         for member in self._members:
             member.thread.join(max(0.0, deadline - monotonic()))
-        return not any(member.thread.is_alive() for member in self._members)
 
     def _grow(self, size: int) -> None:
         self._suit(size)
         while len(self._members) < size:
             member = self._recruit()
+            try:
+                member.thread.start()
+            except RuntimeError:
+                if not self._members:
+                    raise
+                # The container may have no more threads.
+                self._limit = len(self._members)
+                return
             self._members.append(member)
-            member.thread.start()

@@ -36,7 +36,7 @@ _BLOCKS_OF_A_MODEL = 2048
 _SMALLEST_SYNC = 8 * 1024 * 1024
 _LARGEST_SYNC = 64 * 1024 * 1024
 _TICK_SECONDS = 0.2
-_END_SECONDS = 2.0
+_END_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Received:
     """A file that is whole on disk.
 
     - validator: what its origin calls the content.
-    - states: its SHA-256 states after every CHECKPOINT_BYTES; none when the process has no states.
+    - states: its SHA-256 states after every CHECKPOINT_BYTES; none when a process without states received it.
     """
 
     size: int
@@ -109,6 +109,7 @@ class Download:
         crew = Crew(lambda: self._receiver(feed), self._limits.connections, feed.suit)
         self._syncer.start()
         try:
+            crew.start()
             return [self._finish(file, crew) for file in files]
         except StoppedError as stopped:
             # A receiver failed while this thread read again what is there.
@@ -116,11 +117,10 @@ class Download:
         finally:
             self._ring.stop()
             self._syncer.let_go()
-            ended = crew.end(_END_SECONDS)
-            if self._syncer.end(_END_SECONDS) and ended:
-                # A thread that hangs with its connection or the disk still needs them.
-                for file in files:
-                    file.close()
+            crew.end(_END_SECONDS)
+            self._syncer.end(_END_SECONDS)
+            for file in files:
+                file.close()
 
     def _receiver(self, feed: Feed) -> Receiver:
         return Receiver(feed, self._ring, self._patience, self._pace, self._syncer, self._count)
@@ -135,8 +135,9 @@ class Download:
         kept = file.part.kept
         if kept.whole and file.size is not None:
             self._pass_by(file, file.size)
-            states = tuple(kept.states[offset] for offset in sorted(kept.states))
-            received = Received(file.size, kept.whole, file.validator, states[: checkpoint_count(file.size)])
+            self._check_hash(file, kept.whole)
+            states, count = tuple(_usable_states(kept)), checkpoint_count(file.size)
+            received = Received(file.size, kept.whole, file.validator, states[:count] if len(states) >= count else ())
         else:
             digest, states = self._hash(file, crew)
             received = self._judge(file, digest, states)
@@ -156,7 +157,9 @@ class Download:
             if digest.length % CHECKPOINT_BYTES == 0 and (state := digest.state()):
                 file.part.reached(digest.length, state)
                 states.append(state)
-            self._ring.release(number)
+            if len(block):
+                # Without a byte it is no block of this file: the number is that of the next one's first.
+                self._ring.release(number)
             if len(block) < self._ring.block:
                 break
         return digest, tuple(states[: checkpoint_count(digest.length)])
@@ -182,23 +185,46 @@ class Download:
     def _judge(self, file: Incoming, digest: Sha256, states: tuple[bytes, ...]) -> Received:
         """Compare a file with what was promised, and make it durable. What is wrong is removed."""
         size, found = digest.length, digest.hexdigest()
-        try:
-            _check_hash(file.remote.path, found, file.sha256)
-            with file.part.open_whole(size) as whole:
-                check_whole(file.remote.path, whole, size)
-        except DownloaderError:
-            self._syncer.forget(file.part)
-            file.part.discard()
-            raise
         self._syncer.forget(file.part)
+        self._check_hash(file, found)
+        self._check_structure(file, size)
         with storage_errors(f"syncing {file.remote.path}"):
             file.part.finish(size, found)
         return Received(size, found, file.validator, states)
+
+    def _check_hash(self, file: Incoming, found: str) -> None:
+        if file.sha256 is not None and found != file.sha256:
+            self._discard(file)
+            raise DownloaderError(
+                ExitCode.INTEGRITY,
+                f"{file.remote.path} has sha256 {found} instead of {file.sha256}",
+                "Start again; if it stays so, the origin's copy is not the one expected.",
+            )
+
+    def _check_structure(self, file: Incoming, size: int) -> None:
+        try:
+            with storage_errors(f"reading {file.remote.path} again"), file.part.open_whole(size) as whole:
+                check_whole(file.remote.path, whole, size)
+        except DownloaderError as error:
+            if error.code is ExitCode.INTEGRITY:
+                self._discard(file)
+            raise
+
+    def _discard(self, file: Incoming) -> None:
+        with storage_errors(f"removing {file.remote.path}"):
+            file.part.discard()
 
 
 def identity_of(wanted: Wanted) -> Identity:
     """Return which content a file is to have."""
     return Identity(wanted.name, wanted.remote.size, wanted.sha256, wanted.remote.validator)
+
+
+def states_of(received: Sequence[Received]) -> bytes:
+    """Return the states of all files, one after the other; none when a file lacks its own."""
+    if any(len(file.states) != checkpoint_count(file.size) for file in received):
+        return b""
+    return b"".join(state for file in received for state in file.states)
 
 
 def too_large(what: str, most: int) -> DownloaderError:
@@ -227,12 +253,3 @@ def _usable_states(kept: Kept) -> list[bytes]:
             break
         states.append(kept.states[offset])
     return states
-
-
-def _check_hash(path: str, found: str, expected: str | None) -> None:
-    if expected is not None and found != expected:
-        raise DownloaderError(
-            ExitCode.INTEGRITY,
-            f"{path} has sha256 {found} instead of {expected}",
-            "Start again; if it stays so, the origin's copy is not the one expected.",
-        )

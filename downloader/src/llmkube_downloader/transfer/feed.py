@@ -153,15 +153,21 @@ class Feed:
             file = self._files[number]
             if file.first is None and not self._place(number):
                 return None
+            if not self._admits(file):
+                # Not even opened: there may be more files that are whole than a process can open.
+                return None
             self._pass_over_present(file)
             if file.handed_out:
                 self._current += number == self._current
                 continue
-            if not self._ring.admits((file.first or 0) + file.cursor // self._ring.block):
+            if not self._admits(file):
                 return None
             if file.mode is not Mode.ASKED:
                 return self._cut(file)
         return None
+
+    def _admits(self, file: Incoming) -> bool:
+        return file.handed_out or self._ring.admits((file.first or 0) + file.cursor // self._ring.block)
 
     def _place(self, number: int) -> bool:
         """Give a file its place among the blocks, and return whether that is known yet."""

@@ -16,11 +16,11 @@ PIECE_BYTES = 16 * 1024
 class Pace:
     """Makes connections wait when they are faster than allowed together.
 
-    - rate: bytes per second; None for no cap.
+    - rate: bytes per second; None or 0 for no cap.
     """
 
     def __init__(self, rate: int | None, ring: Ring) -> None:
-        self.rate = rate
+        self.rate = rate or None
         self._ring = ring
         self._lock = threading.Lock()
         self._free_at = monotonic()

@@ -69,10 +69,13 @@ class Receiver:
 
     def _receive(self, stretch: Stretch) -> None:
         """Receive a stretch, over as many answers as it takes."""
+        if wait := self._patience.wait_before():
+            self._ring.rest(wait)
         while True:
             began = monotonic()
             try:
-                return self._receive_once(stretch)
+                if self._receive_once(stretch):
+                    return
             except TransientError as error:
                 self._ring.check()
                 if stretch.position and not stretch.file.splittable:
@@ -80,8 +83,9 @@ class Receiver:
                     raise broken_off(error.cause) from error
                 self._ring.rest(self._patience.wait_after(error, began))
 
-    def _receive_once(self, stretch: Stretch) -> None:
-        file = stretch.file
+    def _receive_once(self, stretch: Stretch) -> bool:
+        """Receive what one answer has of a stretch, and return whether that was all of it."""
+        file, before = stretch.file, stretch.position
         body = file.remote.open(self._span(stretch))
         self._body = body
         try:
@@ -89,10 +93,15 @@ class Receiver:
             self._agree(stretch, body)
             self._pass_over(file, body, stretch.position - body.start)
             while stretch.end is None or stretch.position < stretch.end:
-                if not self._receive_block(stretch, body):
+                if not (self._pass_over_present(stretch, body) or self._receive_block(stretch, body)):
                     break
             if stretch.end is not None and stretch.end == file.size and body.size is None:
                 self._expect_end(file, body)
+            if stretch.end is None or stretch.position == stretch.end:
+                return True
+            if stretch.position == before:
+                raise interrupted(f"{file.remote.path} came without a byte")
+            return False
         finally:
             self._body = None
             body.close()
@@ -108,12 +117,12 @@ class Receiver:
         """Compare an answer with what is known of its file, and learn from the first one."""
         file = stretch.file
         _check_size(file, body)
-        if not file.sha256 and file.validator and body.validator and body.validator != file.validator:
+        if not file.sha256 and file.validator and not _may_be(file, stretch, body):
             raise changed(f"{file.remote.path} changed at its origin while it was fetched")
         if body.start not in (0, stretch.position):
             raise interrupted(f"{file.remote.path} is sent from byte {body.start} instead of {stretch.position}")
         if file.mode is Mode.ASKED:
-            self._feed.decide(stretch, whole=body.size is None or body.start + body.size != stretch.end)
+            self._feed.decide(stretch, whole=_is_whole(stretch, body))
         if (
             body.start + (body.size or 0) != stretch.end
             and file.mode is Mode.STRETCHES
@@ -129,11 +138,25 @@ class Receiver:
         """Receive bytes that are there already: the origin sends nothing but the whole file."""
         unwanted = memoryview(bytearray(min(max(count, 0), self._ring.block)))
         while count > 0:
-            received = body.readinto(unwanted[:count])
+            received = body.readinto(self._pace.piece(unwanted[:count]))
             if not received:
                 raise interrupted(f"{file.remote.path} ended before what is missing")
             self._ring.check()
+            self._pace.spend(received)
             count -= received
+
+    def _pass_over_present(self, stretch: Stretch, body: Body) -> bool:
+        """Pass over a block that an earlier attempt received; return whether there was one.
+
+        Whoever hashes has its memory and fills it from disk. Only a file that is sent whole comes to such a block.
+        """
+        file, block, start = stretch.file, self._ring.block, stretch.position
+        if stretch.end is None or start % block or not file.has(start, min(start + block, stretch.end)):
+            return False
+        end = min(start + block, stretch.end)
+        self._pass_over(file, body, end - start)
+        stretch.position = end
+        return True
 
     def _receive_block(self, stretch: Stretch, body: Body) -> bool:
         """Receive the rest of a block, and return whether there may be more after it."""
@@ -152,6 +175,9 @@ class Receiver:
             self._pace.spend(count)
         filled = stretch.position - begin
         if filled < wanted and not self._may_end(stretch, body):
+            if _is_all(stretch, body):
+                # Servers may send less than they were asked for. The rest of the block is asked for next.
+                return False
             raise interrupted(f"{file.remote.path} ended after {human_size(stretch.position)}")
         self._store(file, number, begin, room, filled)
         if filled < wanted:
@@ -160,7 +186,7 @@ class Receiver:
 
     def _may_end(self, stretch: Stretch, body: Body) -> bool:
         """Return whether the end of an answer is the end of the file."""
-        return stretch.end is None and (body.size is None or stretch.position == body.start + body.size)
+        return stretch.end is None and (body.size is None or _is_all(stretch, body))
 
     def _store(self, file: Incoming, number: int, begin: int, room: memoryview, filled: int) -> None:
         if not filled:
@@ -193,6 +219,24 @@ def _check_size(file: Incoming, body: Body) -> None:
             f"{file.remote.path} is sent without its size, so that a broken connection would look like its end",
             "Give its hash with --sha256, or use an origin that announces sizes.",
         )
+
+
+def _is_whole(stretch: Stretch, body: Body) -> bool:
+    """Return whether an answer has more than was asked for, or does not say."""
+    return body.size is None or stretch.end is None or body.start + body.size > stretch.end
+
+
+def _is_all(stretch: Stretch, body: Body) -> bool:
+    """Return whether all that an answer announced has arrived."""
+    return body.size is not None and stretch.position == body.start + body.size
+
+
+def _may_be(file: Incoming, stretch: Stretch, body: Body) -> bool:
+    """Return whether an answer may be of the content that is being received, which nothing but its name would tell."""
+    if body.validator is None:
+        # An origin that sends the bytes that were asked for looked at If-Range; one that begins anew says nothing.
+        return body.start == stretch.position
+    return body.validator == file.validator
 
 
 def _goes_on(file: Incoming) -> DownloaderError:

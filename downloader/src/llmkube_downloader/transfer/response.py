@@ -79,7 +79,9 @@ class Response:
     def abort(self) -> None:
         """Wake up a readinto in another thread; see sources/interface.py."""
         with suppress(OSError):
-            self._connection.sock.shutdown(socket.SHUT_RDWR)
+            # Not the method of a TLS socket: that makes it a plain one under the hands of the thread that reads, which
+            # then takes what is still encrypted for the file.
+            socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
 
     def _read(self, buffer: memoryview) -> int:
         """Read the socket once; the library by itself would wait until the buffer is full."""

@@ -121,7 +121,7 @@ class Patience:
         self._lock = threading.Lock()
         self._failures = 0
         self._received = 0
-        self._failed_at = self._rest_until = float("-inf")
+        self._failed_at = self._rest_until = self._closed_until = float("-inf")
 
     def progressed(self, count: int) -> None:
         """Take note of bytes that arrived."""
@@ -144,4 +144,11 @@ class Patience:
                 self._received = 0
                 self._failed_at = now
                 self._rest_until = now + self._retries.pause(self._failures, error)
+                if error.retry_after is not None:
+                    self._closed_until = self._rest_until
             return max(0.0, self._rest_until - now)
+
+    def wait_before(self) -> float:
+        """Return the seconds to wait before anything is asked: what an origin asked for counts for all connections."""
+        with self._lock:
+            return max(0.0, self._closed_until - monotonic())

@@ -55,13 +55,12 @@ class Syncer:
         with self._condition:
             self._condition.notify_all()
 
-    def end(self, seconds: float) -> bool:
-        """Sync a last time, wait so long for it, and return whether it was done."""
+    def end(self, seconds: float) -> None:
+        """Sync a last time, and wait so long for it."""
         with self._condition:
             self._ended = True
             self._condition.notify_all()
         self._thread.join(seconds)
-        return not self._thread.is_alive()
 
     def _waiting(self) -> int:
         return sum(self._dirty.values())
