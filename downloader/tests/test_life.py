@@ -31,7 +31,7 @@ def _remote(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def silent(layout: Layout) -> Callable[..., Path]:
+def beacon_of(layout: Layout) -> Callable[..., Path]:
     """The beacon of a writer that is gone, saying what is asked for."""
 
     def make(**owner: Any) -> Path:
@@ -42,12 +42,12 @@ def silent(layout: Layout) -> Callable[..., Path]:
     return make
 
 
-def test_a_free_lock_proves_death_on_a_local_file_system(silent: Callable[..., Path]) -> None:
-    assert life_of(silent()) is Life.DEAD
+def test_a_free_lock_proves_death_on_a_local_file_system(beacon_of: Callable[..., Path]) -> None:
+    assert life_of(beacon_of()) is Life.DEAD
 
 
-def test_a_held_lock_proves_life_on_a_local_file_system(silent: Callable[..., Path]) -> None:
-    path = silent()
+def test_a_held_lock_proves_life_on_a_local_file_system(beacon_of: Callable[..., Path]) -> None:
+    path = beacon_of()
     with path.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert life_of(path) is Life.LIVE
@@ -57,15 +57,15 @@ def test_a_held_lock_proves_life_on_a_local_file_system(silent: Callable[..., Pa
 
 
 def test_a_beacon_that_may_not_be_written_proves_nothing(
-    silent: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    beacon_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = silent()
+    path = beacon_of()
     monkeypatch.setattr(os, "open", failing(errno.EACCES))
     assert not life._lock_is_free(path)
 
 
-def test_an_empty_beacon_is_about_to_be_locked(silent: Callable[..., Path]) -> None:
-    path = silent()
+def test_an_empty_beacon_is_about_to_be_locked(beacon_of: Callable[..., Path]) -> None:
+    path = beacon_of()
     path.write_bytes(b"")
     assert life_of(path) is Life.LIVE
     age(path)
@@ -73,37 +73,37 @@ def test_an_empty_beacon_is_about_to_be_locked(silent: Callable[..., Path]) -> N
 
 
 @pytest.mark.parametrize(
-    ("owner", "dead"),
+    ("owner", "heard", "silent"),
     [
-        ({}, False),  # this very process, which runs
-        ({"started": "0"}, True),  # its process id belongs to another one now
-        ({"pid": 2**22 + 1}, True),
-        ({"pidNamespace": "pid:[1]"}, False),  # another container of this machine
-        (ELSEWHERE, False),
-        ({**ELSEWHERE, "released": True}, True),
-        ({**ELSEWHERE, "podUID": "mine"}, True),
-        ({**ELSEWHERE, "podUID": "another"}, False),
-        ({**ELSEWHERE, "podUID": ""}, False),
-        ({**ELSEWHERE, "node": "here"}, True),
-        ({"pidNamespace": "pid:[1]", "node": "here"}, False),  # this machine has not been switched off since
-        ({**ELSEWHERE, "node": "there"}, False),
+        ({}, Life.LIVE, Life.STALE),  # this very process, which runs
+        ({"started": "0"}, Life.DEAD, Life.DEAD),  # its process id belongs to another one now
+        ({"pid": 2**22 + 1}, Life.DEAD, Life.DEAD),
+        ({"pidNamespace": "pid:[1]"}, Life.LIVE, Life.STALE),  # another container of this machine
+        (ELSEWHERE, Life.LIVE, Life.STALE),
+        ({**ELSEWHERE, "released": True}, Life.DEAD, Life.DEAD),
+        ({**ELSEWHERE, "podUID": "mine"}, Life.LIVE, Life.DEAD),  # it may be another container of the pod
+        ({**ELSEWHERE, "podUID": "another"}, Life.LIVE, Life.STALE),
+        ({**ELSEWHERE, "podUID": ""}, Life.LIVE, Life.STALE),
+        ({**ELSEWHERE, "node": "here"}, Life.LIVE, Life.DEAD),  # nodes of two clusters may have one name
+        ({"pidNamespace": "pid:[1]", "node": "here"}, Life.LIVE, Life.STALE),  # not switched off since
+        ({**ELSEWHERE, "node": "there"}, Life.LIVE, Life.STALE),
     ],
 )
 @pytest.mark.usefixtures("_remote")
 def test_on_a_shared_file_system_only_this_proves_death(
-    silent: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, owner: dict[str, Any], dead: bool
+    beacon_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, owner: dict[str, Any], heard: Life, silent: Life
 ) -> None:
-    path = silent(**owner)
+    path = beacon_of(**owner)
     monkeypatch.setenv("LLMKUBE_POD_UID", "mine")
     monkeypatch.setenv("LLMKUBE_NODE_NAME", "here")
-    assert life_of(path) is (Life.DEAD if dead else Life.LIVE)
+    assert life_of(path) is heard
     age(path)
-    assert life_of(path) is (Life.DEAD if dead else Life.STALE)
+    assert life_of(path) is silent
 
 
 @pytest.mark.usefixtures("_remote")
-def test_who_does_not_know_its_pod_and_node_proves_nothing_by_them(silent: Callable[..., Path]) -> None:
-    assert life_of(silent(**ELSEWHERE, podUID="", node="")) is Life.LIVE
+def test_who_does_not_know_its_pod_and_node_proves_nothing_by_them(beacon_of: Callable[..., Path]) -> None:
+    assert life_of(beacon_of(**ELSEWHERE, podUID="", node="")) is Life.LIVE
 
 
 def test_the_last_word_of_a_beacon_is_its_last(layout: Layout) -> None:

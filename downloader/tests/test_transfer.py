@@ -70,7 +70,6 @@ def test_files_of_all_sizes_arrive(run: Run, root: Path, origin: Origin, size: i
     assert done.json["bytesFetched"] == size
     states = Path(done.json["entry"]) / ".llmkube.sha256"
     assert (states.read_bytes() if states.exists() else b"") == states_of(body)
-    assert run("verify", "--root", root).code == 0
 
 
 @pytest.mark.parametrize("headers", [ETAG, announcing(body_of(40, more=7))], ids=["tag", "hash"])

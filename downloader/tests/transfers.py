@@ -42,9 +42,11 @@ def announcing(body: bytes) -> dict[str, str]:
 
 
 def received(done: Done, name: str = "model.bin") -> bytes:
-    """Return the file of the entry that a fetch has made."""
+    """Return a file of the entry that a fetch has made; its hash is the one that was published."""
     assert done.code == 0, done.err
-    return (Path(done.json["entry"]) / name).read_bytes()
+    data = (Path(done.json["entry"]) / name).read_bytes()
+    assert {"path": name, "size": len(data), "sha256": sha256(data)} in done.json["files"]
+    return data
 
 
 def spans(origin: Origin, path: str = PATH) -> list[tuple[int, int]]:
