@@ -41,7 +41,14 @@ _CLUSTER = [
     Package("libseccomp-dev", "/usr/include/seccomp.h"),
     Package("pkg-config", "pkg-config"),
 ]
-_TESTS = [Package("strace", "strace"), Package("util-linux", "unshare")]
+_TESTS = [
+    Package("strace", "strace"),
+    Package("util-linux", "unshare"),
+    Package("mount", "mount"),
+    Package("iproute2", "ip"),
+    Package("e2fsprogs", "mkfs.ext4"),
+    Package("xfsprogs", "mkfs.xfs"),
+]
 _BENCH = [
     Package("nginx-light", "/usr/sbin/nginx"),
     Package("curl", "curl"),
