@@ -90,6 +90,14 @@ def test_the_lease_is_written_before_intents_are_looked_for(
     assert seen == [True]
 
 
+@pytest.mark.usefixtures("entry")
+def test_a_lease_that_is_gone_again_is_not_relied_upon(
+    root: Path, leases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user, "_refresh", lambda _: (leases / f"use.{POD}").unlink())
+    assert launched("fetch", SOURCE, "--root", root) is None
+
+
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM], ids=errno.errorcode.get)
 @pytest.mark.parametrize("call", ["mkdir", "open_file", "pwrite"])
 @pytest.mark.usefixtures("entry")

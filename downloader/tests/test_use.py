@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from building import KEY, age, build, failing
-from using import OTHER_POD, POD, lease, left_in
+from using import DAY, OTHER_POD, POD, lease, left_in
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import use, user, users
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-    from command_line import Run, Start
+    from command_line import Run
 
 NONCE = "0" * 32
 
@@ -191,9 +190,9 @@ def test_what_is_no_record_is_the_lease_of_an_unknown_pod(layout: Layout) -> Non
         assert (found.pod, found.since) == (POD, 0)
 
 
-def test_sweeping_leaves_what_counts_and_the_youngest_lease(layout: Layout) -> None:
-    lease(layout, "long-gone", days=30)
-    youngest = lease(layout, days=8)
+def test_sweeping_leaves_what_counted_a_month_ago_and_the_youngest_lease(layout: Layout) -> None:
+    lease(layout, "long-gone", days=31)
+    recent = lease(layout, "recent", days=29)
     (layout.leases(KEY) / "build").write_text("{}")
     age(layout.leases(KEY) / "build")
     for left in (".probe.0", "build.stale.0"):
@@ -203,7 +202,46 @@ def test_sweeping_leaves_what_counts_and_the_youngest_lease(layout: Layout) -> N
     fresh = layout.leases(KEY) / "intent.1"
     fresh.touch()
     sweep(layout, KEY)
-    assert left_in(layout.leases(KEY)) == ["build", fresh.name, youngest.name]
+    assert left_in(layout.leases(KEY)) == ["build", fresh.name, recent.name]
+    age(recent, 30 * DAY)
+    sweep(layout, KEY)
+    assert recent.exists()
+
+
+@pytest.mark.parametrize("begins_anew", [False, True], ids=["renews it", "writes another"])
+def test_a_lease_that_is_renewed_while_it_is_swept_is_not_lost(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, *, begins_anew: bool
+) -> None:
+    lease(layout, "youngest")
+    lease(layout, days=31)
+    rename = Path.rename
+
+    def meanwhile(path: Path, target: Path) -> Path:
+        if path.name != f"use.{POD}":
+            return rename(path, target)
+        if not begins_anew:
+            write_use(layout, KEY, POD)
+        moved = rename(path, target)
+        if begins_anew:
+            write_use(layout, KEY, POD)
+        return moved
+
+    monkeypatch.setattr(Path, "rename", meanwhile)
+    sweep(layout, KEY)
+    assert left_in(layout.leases(KEY)) == [f"use.{POD}", "use.youngest"]
+    assert [word for word in who_uses(layout, KEY) if POD in word]
+
+
+def test_a_lease_whose_sweeper_died_is_looked_at_by_the_next_one(layout: Layout) -> None:
+    lease(layout, "youngest")
+    lease(layout, days=8).rename(layout.leases(KEY) / f".swept.{NONCE}.{POD}")
+    lease(layout, OTHER_POD, days=31).rename(layout.leases(KEY) / f".swept.{NONCE}.{OTHER_POD}")
+    sweep(layout, KEY)
+    assert left_in(layout.leases(KEY)) == [f"use.{POD}", "use.youngest"]
+    lease(layout, days=8).rename(layout.leases(KEY) / f".swept.{NONCE}.{POD}")
+    lease(layout)
+    sweep(layout, KEY)
+    assert [word for word in who_uses(layout, KEY) if POD in word]
 
 
 # Waiting.
@@ -248,6 +286,21 @@ def test_the_directory_of_leases_is_changed_before_it_is_read(
 
 
 @pytest.mark.usefixtures("_pod")
+def test_a_lease_that_was_lost_is_written_again(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def lost_once(layout: Layout, key: str, pod: str) -> None:
+        written.append(pod)
+        write_use(layout, key, pod)
+        if len(written) == 1:
+            (layout.leases(KEY) / f"use.{POD}").unlink()
+
+    monkeypatch.setattr(use, "write_use", lost_once)
+    announce(layout, KEY, print)
+    assert written == [POD, POD]
+
+
+@pytest.mark.usefixtures("_pod")
 def test_the_intent_of_a_dead_remover_is_waited_for_by_nobody(layout: Layout) -> None:
     intend(layout, 61)
     announce(layout, KEY, unexpected)
@@ -285,57 +338,3 @@ def test_whoever_starts_gets_back_what_a_dead_remover_moved_away(layout: Layout)
     assert look(layout, KEY).state is State.ABSENT
     announce(layout, KEY, print)
     assert look(layout, KEY).state is State.COMPLETE
-
-
-# Holding.
-
-
-def test_a_hold_renews_the_lease_until_it_is_told_to_end(layout: Layout, start: Start) -> None:
-    holder = start("hold", KEY, "--root", layout.root, "--pod-uid", POD)
-    assert holder.stdout
-    assert holder.stdout.readline() == f"{KEY} is held for pod {POD}\n"
-    assert [found.pod for found in uses(layout, KEY)] == [POD]
-    holder.send_signal(signal.SIGTERM)
-    assert holder.wait() == 143
-    assert [found.pod for found in uses(layout, KEY)] == [POD]
-
-
-class _EnoughError(Exception):
-    pass
-
-
-def test_a_hold_goes_on_when_the_lease_can_not_be_renewed(
-    layout: Layout, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    waits: list[float] = []
-    ages: list[float] = []
-
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        path = layout.leases(KEY) / f"use.{POD}"
-        ages.append(path.stat().st_mtime)
-        age(path, 3600)
-        if len(waits) == 2:
-            path.chmod(0)
-            monkeypatch.setattr("llmkube_downloader.maintenance.pinning.write_use", failing(errno.EIO))
-        if len(waits) == 3:
-            raise _EnoughError
-
-    monkeypatch.setattr("time.sleep", wait)
-    with pytest.raises(_EnoughError):
-        run("hold", KEY, "--root", layout.root, "--pod-uid", POD)
-    assert waits == [3600.0] * 3
-    assert ages[1] > ages[0] - 1
-    assert "can not be renewed: Input/output error" in capsys.readouterr().err
-
-
-def test_a_hold_needs_a_pod_a_key_and_a_volume_that_can_be_written(
-    layout: Layout, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    without = run("hold", KEY, "--root", layout.root)
-    assert without.code == 10
-    assert "LLMKUBE_POD_UID" in without.err
-    assert run("hold", "no key", "--root", layout.root, "--pod-uid", OTHER_POD).code == 10
-    assert run("hold", KEY, "--root", layout.root / "missing", "--pod-uid", OTHER_POD).code == 12
-    monkeypatch.setattr(user, "open_file", failing(errno.EROFS))
-    assert run("hold", KEY, "--root", layout.root, "--pod-uid", OTHER_POD).code == 15

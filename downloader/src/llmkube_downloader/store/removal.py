@@ -28,7 +28,7 @@ from llmkube_downloader.store.pins import lift_pin
 from llmkube_downloader.store.trash import move_away
 from llmkube_downloader.store.use import INTENT_SECONDS
 from llmkube_downloader.store.user import INTENT
-from llmkube_downloader.store.users import Use, sweep, uses, who_uses
+from llmkube_downloader.store.users import Use, sweep, who_uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +46,7 @@ class Doomed:
     - key: the key.
     - names: entries below the root.
     - rest: directories of the key that no server reads: attempts, damaged copies.
-    - whole: the key goes as a whole: its refs, its pin and the leases that do not count go as well.
+    - whole: the key goes as a whole: its refs and its pin go as well.
     - counts: which leases of pods are a reason not to remove it; given the time of the intent and a lease.
     """
 
@@ -119,9 +119,6 @@ class _Removal:
         given_up += [path for directory in doomed.rest if (path := move_away(layout, directory))]
         if doomed.whole:
             lift_pin(layout, doomed.key)
-            for use in uses(layout, doomed.key):
-                if not self._counts(use):
-                    use.path.unlink(missing_ok=True)
         return given_up
 
     def _counts(self, use: Use) -> bool:

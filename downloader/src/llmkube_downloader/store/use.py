@@ -32,6 +32,8 @@ CONDEMNED = "condemned."
 # A removal that takes longer from its intent to its rename gives up, so nobody has to wait longer for it.
 INTENT_SECONDS = 60.0
 _POLL_SECONDS = 0.2
+# A lease that a remover takes for forgotten while it is renewed is written again.
+_TRIES = 3
 _POD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -51,8 +53,11 @@ def announce(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
     with suppress(OSError, DownloaderError):
         # What is wrong with the volume is said by who can not do without it.
         check_format(layout)
-        write_use(layout, key, pod)
-        await_removal(layout, key, notify)
+        for _ in range(_TRIES):
+            write_use(layout, key, pod)
+            await_removal(layout, key, notify)
+            if f"{LEASE}{pod}" in names_in(layout.leases(key)):
+                break
 
 
 def check_pod(pod: str) -> None:
@@ -79,7 +84,7 @@ def write_use(layout: Layout, key: str, pod: str) -> None:
 
 
 def await_removal(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
-    """Return when no removal of a key is under way. What a dead remover moved aside is put back, because it is wanted.
+    """Return when no removal of a key is under way. What a remover that died moved aside is put back when it is used.
 
     Raises OSError: when the volume can not be read.
     """

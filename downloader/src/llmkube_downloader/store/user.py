@@ -38,7 +38,7 @@ _CREATE = _OPEN | O_CREAT | O_EXCL
 
 
 def is_used(root: str, key: str, pod: str) -> bool:
-    """Renew the lease of a pod on a key, and return whether that came before anybody's intent to remove its entries.
+    """Renew the lease of a pod on a key, and return whether it is there before anybody intends to remove the key.
 
     Where the volume can not be written nobody learns of the pod, but an intent is seen all the same.
 
@@ -50,13 +50,16 @@ def is_used(root: str, key: str, pod: str) -> bool:
     try:
         renew(root, key, pod)
         _refresh(leases)
+        written = {LEASE + pod}
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
+        written = set()
     try:
-        return not any(name.startswith(INTENT) for name in listdir(leases))
+        names = listdir(leases)
     except FileNotFoundError:
-        return True
+        names = []
+    return written.issubset(names) and not any(name.startswith(INTENT) for name in names)
 
 
 def renew(root: str, key: str, pod: str) -> None:

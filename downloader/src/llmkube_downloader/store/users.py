@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llmkube_downloader.store.beacon import is_stale
 from llmkube_downloader.store.disk import file_server_now, names_in
+from llmkube_downloader.store.layout import nonce
 from llmkube_downloader.store.pins import is_pinned
 from llmkube_downloader.store.user import INTENT, LEASE, RECORD_BYTES
 from llmkube_downloader.units import human_duration
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 # A pod that nothing was heard of for so long may be gone.
 USE_SECONDS = 7 * 86400.0
+# A lease that long unheard of is of no interest to anybody.
+_FORGOTTEN_SECONDS = 30 * 86400.0
+# Leases on their way out: .swept.<nonce>.<pod>
+_SWEPT = ".swept."
 # What a process that dies may leave behind: its intent, its question for the time, a stale lease it was taking away.
 _LEFTOVERS = (INTENT, ".probe.", "build.stale.")
 
@@ -89,20 +94,38 @@ def fresh_now(layout: Layout, key: str) -> float:
 
 
 def sweep(layout: Layout, key: str) -> None:
-    """Remove what the dead left among the leases of a key: intents, probes, and leases that count no more.
+    """Remove what the dead left among the leases of a key: intents, probes, and leases of a month ago.
 
-    The youngest lease stays: it tells when the key was last used.
+    The youngest lease stays: it tells when the key was last used. Only the holder of the build lease calls this.
 
     Raises OSError: when the volume can not be written.
     """
     now = fresh_now(layout, key)
-    leases = uses(layout, key)
+    directory, leases = layout.leases(key), uses(layout, key)
     newest = last_used(leases)
-    gone = [use.path for use in leases if not use.is_live(now) and use.renewed != newest]
-    directory = layout.leases(key)
-    gone += [directory / name for name in names_in(directory) if _is_leftover(directory / name)]
-    for path in gone:
-        path.unlink(missing_ok=True)
+    for use in leases:
+        if _is_forgotten(use, now) and use.renewed != newest:
+            # Its pod may renew it at this moment: then it is found here, or a new one is created there.
+            use.path.rename(directory / f"{_SWEPT}{nonce()}.{use.pod}")
+    for name in names_in(directory):
+        if name.startswith(_SWEPT):
+            _forget(directory / name, now)
+        elif _is_leftover(directory / name):
+            (directory / name).unlink(missing_ok=True)
+
+
+def _forget(swept: Path, now: float) -> None:
+    """Unlink a lease that was moved away, unless it was renewed meanwhile and its pod has no other."""
+    use = _read(swept)
+    home = swept.with_name(f"{LEASE}{use.pod}")
+    if _is_forgotten(use, now) or home.name in names_in(swept.parent):
+        swept.unlink(missing_ok=True)
+    else:
+        swept.rename(home)
+
+
+def _is_forgotten(use: Use, now: float) -> bool:
+    return now - use.renewed > _FORGOTTEN_SECONDS
 
 
 def _is_leftover(path: Path) -> bool:
@@ -121,7 +144,8 @@ def _read(path: Path) -> Use:
         renewed, record = os.fstat(descriptor).st_mtime, _record(os.read(descriptor, RECORD_BYTES))
     finally:
         os.close(descriptor)
-    return Use(path, path.name.removeprefix(LEASE), str(record.get("host", "")), _since(record), renewed)
+    pod = path.name.split(".", 3)[3] if path.name.startswith(_SWEPT) else path.name.removeprefix(LEASE)
+    return Use(path, pod, str(record.get("host", "")), _since(record), renewed)
 
 
 def _record(data: bytes) -> dict[str, Any]:
