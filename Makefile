@@ -95,9 +95,10 @@ fmt: venv ## Format the Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 .PHONY: docs
-docs: tools-chart ## Regenerate schema, chart README and rendered examples
+docs: tools-chart ## Regenerate schema, chart README, rendered examples and the table of faults
 	@$(BIN)/python tests/tools/values_schema.py charts/llmkube/values.yaml --write
 	@$(HELMS) $(BIN)/python tests/tools/render_examples.py
+	@$(BIN)/python downloader/tests/all_faults.py
 
 .PHONY: lock
 lock: venv ## Compile the hash-locked requirements anew

@@ -57,6 +57,7 @@ class Reply:
       or of ``raw``; an answer that does not come by that byte has no such fault.
     - times: how many answers have these faults; None for all.
     - piece: bytes sent at once, with ``pause`` seconds after each piece.
+    - hang_up: whether the connection is closed after the answer, which does not say so.
     """
 
     body: bytes | Generated = b""
@@ -71,6 +72,7 @@ class Reply:
     times: int | None = None
     piece: int = 256 * 1024
     pause: float = 0
+    hang_up: bool = False
     stalled: threading.Event = field(default_factory=threading.Event)
     go_on: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -89,7 +91,7 @@ class Reply:
 
 @dataclass
 class Asked:
-    """One request as the server saw it, and the bytes of body sent for it before the network got them."""
+    """One request as the server saw it, and the bytes of body that it sent, counted before the network has them."""
 
     method: str
     path: str
@@ -105,7 +107,9 @@ class Asked:
 class Origin:
     """A web server; every path has a list of replies, of which the last one is repeated."""
 
-    def __init__(self, host: str = "127.0.0.1", *, tls: bool = False, certificate: str = "server.pem") -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", *, port: int = 0, tls: bool = False, certificate: str = "server.pem"
+    ) -> None:
         self.asked: list[Asked] = []
         self.connections = 0  # that were made to it
         self.refuse_head = 0  # the status that HEAD gets instead of an answer
@@ -113,7 +117,7 @@ class Origin:
         self._deciders: dict[str, Callable[[Asked, int], Reply]] = {}
         self._given: list[Reply] = []
         self._lock = threading.Lock()
-        self._server = _Server((host, 0), _Handler)
+        self._server = _Server((host, port), _Handler)
         self._server.origin = self
         self.scheme = "http"
         if tls:
@@ -125,7 +129,7 @@ class Origin:
             self.scheme = "https"
         self.host = "localhost" if tls else host
         self.port = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002}, daemon=True)
         self._thread.start()
 
     def url(self, path: str) -> str:
@@ -254,6 +258,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self._headers(reply, status, start, end).items():
             self.send_header(name, value)
         self.end_headers()
+        self.close_connection |= reply.hang_up
         if self.command == "GET":
             self._send(asked, reply, start, end)
 
@@ -297,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_piece(self, asked: Asked, reply: Reply, start: int, stop: int) -> None:
         piece = (reply.body if reply.raw is None else reply.raw)[start:stop]
-        asked.sent += len(piece)
+        asked.sent += len(piece) if reply.raw is None else 0
         if reply.framing == "chunked" and reply.raw is None:
             piece = f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
         self.wfile.write(piece)

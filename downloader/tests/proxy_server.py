@@ -32,6 +32,8 @@ class Proxy:
 
     def close(self) -> None:
         """Accept no more."""
+        if not self._thread.is_alive():
+            return
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()

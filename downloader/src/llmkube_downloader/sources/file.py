@@ -83,6 +83,7 @@ class _FileBody:
             count = os.preadv(self._descriptor, [buffer[: max(0, self._end - self._place)]], self._place)
             validator = _validator(os.fstat(self._descriptor))
         except OSError as error:
+            error.filename = self._path
             raise _unreadable(error) from error
         if validator != self.validator:
             raise changed(f"{self._path} was written to while it was copied")
