@@ -170,7 +170,9 @@ def test_what_is_taken_back_is_not_told_and_nothing_after_it(path: Path, journal
     journal.synced(journal.length)
     journal.wrote(10, 20)
     journal.take_back()
+    length = path.stat().st_size
     journal.wrote(20, 30)
+    assert path.stat().st_size == length
     assert said(path)[0] == said(path, same_boot=False)[0] == [(0, 10)]
     kept = read_journal(path, same_boot=True)
     assert kept

@@ -103,7 +103,9 @@ def test_on_a_shared_file_system_only_this_proves_death(
 
 @pytest.mark.usefixtures("_remote")
 def test_who_does_not_know_its_pod_and_node_proves_nothing_by_them(beacon_of: Callable[..., Path]) -> None:
-    assert life_of(beacon_of(**ELSEWHERE, podUID="", node="")) is Life.LIVE
+    path = beacon_of(**ELSEWHERE, podUID="", node="")
+    age(path)
+    assert life_of(path) is Life.STALE
 
 
 def test_the_last_word_of_a_beacon_is_its_last(layout: Layout) -> None:
@@ -113,8 +115,8 @@ def test_the_last_word_of_a_beacon_is_its_last(layout: Layout) -> None:
     spoken.beat(done=1, released=True)
     # The thread that beats may have been about to.
     spoken.beat(done=2)
-    spoken.release()
     assert read_record(path)["released"] is True
+    spoken.withdraw()
 
 
 def test_a_beacon_can_be_read_in_the_middle_of_a_beat(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

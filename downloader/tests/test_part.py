@@ -189,7 +189,7 @@ def test_a_file_stays_open_until_the_last_write_has_ended(
         return pwrite(descriptor, data, offset)
 
     monkeypatch.setattr(os, "pwrite", slowly)
-    writer = threading.Thread(target=write, args=(part, 0))
+    writer = threading.Thread(target=write, args=(part, 0), daemon=True)
     writer.start()
     began.wait()
     part.close()
@@ -212,10 +212,15 @@ def test_a_closed_file_is_neither_written_nor_synced(opened: Callable[..., Part]
     part.close()
     part.close()
     assert sorted(Path("/proc/self/fd").iterdir()) == before
+    # These have the numbers that it had.
+    others = [os.open(tmp_path / f"other{number}", os.O_RDWR | os.O_CREAT) for number in range(4)]
     with pytest.raises(OSError, match="Bad file descriptor"):
         write(part, 0)
     with pytest.raises(OSError, match="Bad file descriptor"):
         part.sync()
+    for number, descriptor in enumerate(others):
+        os.close(descriptor)
+        assert (tmp_path / f"other{number}").read_bytes() == b""
     assert promised(tmp_path / "journal") == []
 
 

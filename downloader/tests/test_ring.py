@@ -41,7 +41,7 @@ def in_thread(action: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
         except BaseException as error:
             came.append(error)
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     return thread, came
 
@@ -294,9 +294,10 @@ def test_connections_wait_for_a_disk_that_can_not_follow(
     began.wait()
     note(syncer, part, 2, 3, 4)
     thread, came = in_thread(lambda: note(syncer, part, 5))
-    assert waits_for(syncer._condition, came)
+    waited = waits_for(syncer._condition, came)
     go_on.set()
     thread.join()
+    assert waited
     assert came == [None]
 
 

@@ -127,6 +127,15 @@ def test_of_several_dead_attempts_nothing_is_lost(layout: Layout) -> None:
         assert (opened.files / "deep/er.json").read_bytes()[3 * BLOCK :] == BODY[3 * BLOCK : 4 * BLOCK]
 
 
+def test_what_was_only_begun_here_is_copied_from_whoever_has_it(layout: Layout) -> None:
+    fuller = leave(layout, synced=[0, 1, 2], identity=content("config.json", BODY))
+    fuller.open(WANTED).close()
+    leave(layout, synced=[0])
+    with attempt(layout, KEY, Heartbeat(idle)) as opened:
+        assert promised(opened.journal("config.json")) == [(0, 3 * BLOCK)]
+        assert promised(opened.journal("model.gguf")) == blocks(0)
+
+
 def test_an_attempt_is_taken_over_once(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     old, rename = leave(layout, synced=[0]), Path.rename
     stolen = old.directory.with_name("faster")
@@ -250,7 +259,7 @@ def test_an_attempt_is_not_given_up_while_a_thread_hangs_in_a_write(
         part = opened.open(WANTED)
         write(part, 0)
         monkeypatch.setattr(os, "pwrite", hang)
-        writer = threading.Thread(target=write, args=(part, 1))
+        writer = threading.Thread(target=write, args=(part, 1), daemon=True)
         writer.start()
         began.wait()
         part.close()

@@ -186,12 +186,30 @@ def test_parts_shorter_than_asked_for_are_no_failure(run: Run, root: Path, origi
     assert len({start for start, _ in spans(origin)}) == origin.times(PATH)
 
 
-def test_parts_without_a_byte_are_given_up(run: Run, root: Path, origin: Origin) -> None:
-    nothing = Reply(raw=f"HTTP/1.1 206 Some\r\nContent-Range: bytes 0-0/{10 * BLOCK}\r\n\r\n".encode())
-    whole = Reply(body_of(10), headers=ETAG)
-    url = origin.decide(PATH, lambda asked, _: nothing if asked.range else whole)
-    assert run("fetch", url, "--root", root).code == 16
+def test_parts_without_a_new_byte_are_given_up(run: Run, root: Path, origin: Origin) -> None:
+    body, here = body_of(10), 3000
+    head = f"HTTP/1.1 206 Some\r\nContent-Range: bytes 0-{len(body) - 1}/{len(body)}\r\n\r\n".encode()
+
+    def say_it_again(asked: Asked, number: int) -> Reply:
+        if not asked.range:
+            return Reply(body, headers=ETAG)
+        if number == 1:
+            return Reply(raw=head + body[:here])
+        return partial(body, 0, here, 'ETag: "1"') if number < 50 else Reply(status=404)
+
+    assert run("fetch", origin.decide(PATH, say_it_again), "--root", root).code == 16
     assert origin.times(PATH) <= 4 * 5
+
+
+def test_a_part_from_another_place_is_not_used(run: Run, root: Path, origin: Origin) -> None:
+    body = body_of(20)
+
+    def shift(asked: Asked, number: int) -> Reply:
+        start, end = asked_span(asked)
+        shifted = start + BLOCK < end and number <= 2
+        return partial(body, start + BLOCK, end + BLOCK) if shifted else Reply(body, headers=ETAG)
+
+    assert received(run("fetch", origin.decide(PATH, shift), "--root", root, "-o", "json")) == body
 
 
 @pytest.mark.parametrize(
