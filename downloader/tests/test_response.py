@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from origin_server import Origin, Reply
+from origin_server import Asked, Origin, Reply
 from transfers import BLOCK, ETAG, PATH, announcing, body_of, small, spans
 
 from llmkube_downloader.sources.interface import Span
@@ -155,3 +155,20 @@ class TestManyParts:
         assert done.code == 21
         assert "not on the public internet" in done.err
         assert private_origin.asked == []
+
+    def test_a_name_that_leads_elsewhere_for_later_parts_is_refused(
+        self, run: Run, root: Path, origin: Origin, private_origin: Origin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        public = {origin.host, private_origin.host}
+        monkeypatch.setenv("LLMKUBE_ALLOW_HTTP", "*")
+        monkeypatch.setattr(connection, "is_public", lambda ip: ip in public)
+
+        def become_private(_: Asked, number: int) -> Reply:
+            if number == 3:
+                public.remove(private_origin.host)
+            return Reply(BODY, headers={**ETAG, "Connection": "close"})
+
+        url = origin.redirect(PATH, private_origin.decide(PATH, become_private))
+        done = run("fetch", url, "--root", root, "--connections", "1")
+        assert done.code == 21
+        assert private_origin.times(PATH) == 3

@@ -18,13 +18,13 @@ from weights import gguf, sha256
 
 from llmkube_downloader import sha256 as sha256_module
 from llmkube_downloader.key import parse_source
+from llmkube_downloader.sources.file import FileOrigin
 from llmkube_downloader.store import volume
-from llmkube_downloader.store.beacon import Heartbeat, read_record
+from llmkube_downloader.store.beacon import read_record
 from llmkube_downloader.store.journal import Identity
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.part import Part
-from llmkube_downloader.store.staging import OWNER, Attempt, attempt
-from llmkube_downloader.transfer import download
+from llmkube_downloader.store.staging import OWNER, Attempt
 from llmkube_downloader.transfer.ring import Ring
 
 if TYPE_CHECKING:
@@ -192,16 +192,18 @@ class TestWithin:
         assert not layout.entry(parse_source(url).key).exists()
         assert list(layout.all_staging.glob("*/*")) == []
 
-    @pytest.mark.parametrize("states", [True, False])
-    def test_states_are_published_for_all_files_or_none(
-        self, run: Run, layout: Layout, url: str, monkeypatch: pytest.MonkeyPatch, states: bool
-    ) -> None:
-        left_at(layout, url, synced=range(30), whole=True)
-        if not states:
-            monkeypatch.setattr(sha256_module, "_LIBRARY", None)
-        done = run("fetch", url, "--root", layout.root, "-o", "json")
-        assert received(done) == BODY
-        # The whole file was received by a process that had no states.
+    def test_states_are_published_for_all_files_or_none(self, run: Run, layout: Layout, tmp_path: Path) -> None:
+        (tmp_path / "from").mkdir()
+        for name in ("a.json", "b.json"):
+            (tmp_path / "from" / name).write_bytes(BODY)
+        source = f"file://{tmp_path}/from"
+        first = FileOrigin().resolve(parse_source(source)).files[0]
+        # It was received by a process that had no states.
+        identity = Identity(first.path, first.size, None, first.validator)
+        left_at(layout, source, synced=range(30), identity=identity, whole=True)
+        done = run("fetch", source, "--root", layout.root, "-o", "json")
+        assert received(done, "a.json") == received(done, "b.json") == BODY
+        assert done.json["bytesReused"] == len(BODY)
         assert not (Path(done.json["entry"]) / ".llmkube.sha256").exists()
 
     @pytest.mark.parametrize(
@@ -317,62 +319,3 @@ class TestWithin:
             kept[start:end] = file.read_bytes()[start:end]
         file.write_bytes(kept)
         assert received(run("fetch", url, "--root", layout.root, "-o", "json")) == BODY
-
-
-class _Bytes:
-    """A body out of memory; see sources/interface.py."""
-
-    def __init__(self, data: bytes, start: int, end: int, *, sized: bool) -> None:
-        self.start, self._data, self._end, self._place = start, data, end, start
-        self.size = end - start if sized else None
-        self.total = len(data) if sized else None
-        self.validator: str | None = None
-        self.delimited = True
-
-    def readinto(self, buffer: memoryview) -> int:
-        piece = self._data[self._place : min(self._end, self._place + len(buffer))]
-        buffer[: len(piece)] = piece
-        self._place += len(piece)
-        return len(piece)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def abort(self) -> None:
-        """Nothing waits."""
-
-
-@pytest.mark.usefixtures("small")
-def test_the_end_of_a_file_of_unknown_size_is_no_block_of_the_next_one(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from io import StringIO
-
-    from llmkube_downloader.sources.interface import RemoteFile, Span
-    from llmkube_downloader.transfer.progress import Meter
-    from llmkube_downloader.transfer.retry import Retries
-
-    def remote(name: str, data: bytes, *, sized: bool) -> RemoteFile:
-        def begin(span: Span) -> _Bytes:
-            return _Bytes(data, span.start, len(data) if span.end is None else span.end, sized=sized)
-
-        return RemoteFile(name, len(data) if sized else None, sha256(data) if sized else None, begin)
-
-    first, second = body_of(2), body_of(40, seed=1)
-    transfer = download.Download(Retries(print), Meter(StringIO()), download.Limits(), None)
-    finish, admitted = Part.finish, list[bool]()
-
-    def note(part: Part, size: int, digest: str) -> None:
-        # The first block of the second file has the memory that this one would get.
-        admitted.append(transfer._ring.admits(2 + transfer._slots))
-        finish(part, size, digest)
-
-    monkeypatch.setattr(Part, "finish", note)
-    wanted = [
-        download.Wanted(remote("first.bin", first, sized=False), "first.bin", None),
-        download.Wanted(remote("second.bin", second, sized=True), "second.bin", sha256(second)),
-    ]
-    with attempt(layout, "0123456789abcdef", Heartbeat(lambda: (0, None))) as opened:
-        found = transfer.receive(wanted, opened)
-        assert [file.sha256 for file in found] == [sha256(first), sha256(second)]
-    assert admitted[0] is False

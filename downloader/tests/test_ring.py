@@ -72,6 +72,12 @@ def test_a_block_that_has_not_come_is_not_waited_for_too_long(ring: Ring) -> Non
     assert ring.take(0, 0) is None
 
 
+def test_a_block_of_the_next_file_is_not_taken_for_one_of_a_file_that_has_ended(ring: Ring) -> None:
+    ring.fill(0, 2)
+    assert ring.take(0, 600, lambda: True) is None
+    assert ring.take(0, 600) is not None
+
+
 def test_memory_is_used_again_only_after_its_block_was_hashed(ring: Ring) -> None:
     ring.room(0)[:5] = b"first"
     assert ring.admits(3)

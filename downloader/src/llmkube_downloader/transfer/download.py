@@ -153,13 +153,13 @@ class Download:
         while file.size is None or digest.length < file.size:
             number = self._first + digest.length // self._ring.block
             block = self._next_block(file, number, digest.length, crew)
+            if block is None:
+                break
             digest.update(block)
             if digest.length % CHECKPOINT_BYTES == 0 and (state := digest.state()):
                 file.part.reached(digest.length, state)
                 states.append(state)
-            if len(block):
-                # Without a byte it is no block of this file: the number is that of the next one's first.
-                self._ring.release(number)
+            self._ring.release(number)
             if len(block) < self._ring.block:
                 break
         return digest, tuple(states[: checkpoint_count(digest.length)])
@@ -168,15 +168,20 @@ class Download:
         """Free the ring for what follows the first ``length`` bytes of a file, which need no hashing."""
         self._ring.release(self._first + -(-length // self._ring.block) - 1)
 
-    def _next_block(self, file: Incoming, number: int, offset: int, crew: Crew) -> memoryview:
-        """Return the next block to hash: from disk when an earlier attempt received it, else from the ring."""
+    def _next_block(self, file: Incoming, number: int, offset: int, crew: Crew) -> memoryview | None:
+        """Return the next block to hash: from disk when an earlier attempt received it, else from the ring.
+
+        None, when a file of unknown size has turned out to end before it.
+        """
         end = offset + self._ring.block if file.size is None else min(offset + self._ring.block, file.size)
         if file.has(offset, end):
             block = self._ring.room(number)[: end - offset]
             with storage_errors(f"reading {file.remote.path} again"):
                 file.part.read(offset, block)
             return block
-        while (received := self._ring.take(number, _TICK_SECONDS)) is None:
+        while (received := self._ring.take(number, _TICK_SECONDS, lambda: file.size == offset)) is None:
+            if file.size == offset:
+                return None
             self._meter.tick()
             crew.adjust(self._meter.received)
         crew.adjust(self._meter.received)

@@ -181,7 +181,7 @@ class Receiver:
             raise interrupted(f"{file.remote.path} ended after {human_size(stretch.position)}")
         self._store(file, number, begin, room, filled)
         if filled < wanted:
-            self._end(file, number, stretch.position, filled)
+            self._feed.ended(file, stretch.position)
         return filled == wanted
 
     def _may_end(self, stretch: Stretch, body: Body) -> bool:
@@ -197,12 +197,6 @@ class Receiver:
             file.part.write(begin, room[:filled], room)
         self._syncer.wrote(file.part, filled)
         self._ring.fill(number, filled)
-
-    def _end(self, file: Incoming, number: int, size: int, filled: int) -> None:
-        """Mark the end of a file whose size nobody knew: by an empty block, where the last one was full."""
-        if not filled:
-            self._ring.fill(number, 0)
-        self._feed.ended(file, size)
 
     def _expect_end(self, file: Incoming, body: Body) -> None:
         if body.readinto(memoryview(bytearray(1))):

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import mmap
 import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class StoppedError(Exception):
@@ -76,16 +80,18 @@ class Ring:
             self._filled[number] = count
             self.condition.notify_all()
 
-    def take(self, number: int, seconds: float) -> memoryview | None:
+    def take(self, number: int, seconds: float, ended: Callable[[], bool] = lambda: False) -> memoryview | None:
         """Return the next block when it has been received; None after ``seconds`` without it.
+
+        - ended: whether the file has turned out to end before this block, which then is one of the next file.
 
         Raises the failure of a thread that receives.
         """
         with self.condition:
-            self.condition.wait_for(lambda: self._failure or number in self._filled, seconds)
+            self.condition.wait_for(lambda: self._failure or ended() or number in self._filled, seconds)
             if self._failure is not None:
                 raise self._failure
-            if number not in self._filled:
+            if ended() or number not in self._filled:
                 return None
             start = number % self._slots * self.block
             return self._memory[start : start + self._filled.pop(number)]
