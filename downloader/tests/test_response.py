@@ -164,11 +164,11 @@ class TestManyParts:
         monkeypatch.setattr(connection, "is_public", lambda ip: ip in public)
 
         def become_private(_: Asked, number: int) -> Reply:
-            if number == 3:
+            if number == 2:
                 public.remove(private_origin.host)
             return Reply(BODY, headers={**ETAG, "Connection": "close"})
 
         url = origin.redirect(PATH, private_origin.decide(PATH, become_private))
         done = run("fetch", url, "--root", root, "--connections", "1")
         assert done.code == 21
-        assert private_origin.times(PATH) == 3
+        assert private_origin.times(PATH) == 2
