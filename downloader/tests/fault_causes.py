@@ -34,6 +34,16 @@ def sends(most: int | None = None, /, **changes: Any) -> Arrange:
     return arrange
 
 
+def breaks(fault: str, every: int = 100_000) -> Arrange:
+    """Break every answer at the next multiple of some bytes."""
+
+    def choose(place: WebPlace, asked: Asked, _: int) -> Reply:
+        at: Any = {fault: (_asked_range(asked)[0] // every + 1) * every}
+        return place.reply(**at)
+
+    return decides(choose)
+
+
 def tagged(tag: str | None, most: int | None = None, /, **changes: Any) -> Arrange:
     """Send the model with changes, and name it in another way, or not at all."""
 
@@ -114,6 +124,17 @@ def unresolvable(most: int | None = None) -> Arrange:
         place.trouble.setattr(socket, "getaddrinfo", resolve)
 
     return arrange
+
+
+def dead_first(place: WebPlace, _: str) -> None:
+    """Give the name an address more, where nobody answers."""
+    known = socket.getaddrinfo
+
+    def resolve(*arguments: Any, **settings: Any) -> Any:
+        found = known(*arguments, **settings)
+        return [(*found[0][:4], ("127.0.0.9", found[0][4][1])), *found]
+
+    place.trouble.setattr(socket, "getaddrinfo", resolve)
 
 
 def mute(place: WebPlace, _: str) -> None:

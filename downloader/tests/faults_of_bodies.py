@@ -5,6 +5,7 @@ from __future__ import annotations
 from fault_causes import (
     HERE,
     answers,
+    breaks,
     decides,
     expires_meanwhile,
     flipped,
@@ -17,7 +18,7 @@ from fault_causes import (
     tagged,
 )
 from fault_places import MODEL, OTHER
-from fault_table import BODY, WEB, Fault
+from fault_table import BODY, TLS, WEB, Fault
 from faults_on_the_way import JSON, PAGE, STALL, STALL_ONCE
 from weights import sha256
 
@@ -41,6 +42,17 @@ BROKEN = [
     Fault("connection reset once", BODY, WEB, sends(1, reset_at=HERE), _OK, requests=_WELL),
     Fault("silence", BODY, WEB, sends(stall_at=HERE), _AWAY, "{host}", _WELL, STALL),
     Fault("silence once", BODY, WEB, sends(1, stall_at=HERE), _OK, requests=_WELL, flags=STALL_ONCE),
+    Fault("garbled TLS", BODY, TLS, sends(garble_at=HERE), _AWAY, "{host}", _WELL),
+    Fault("garbled TLS once", BODY, TLS, sends(1, garble_at=HERE), _OK, requests=_WELL),
+    Fault("connection closed every 100,000 bytes", ("middle",), WEB, breaks("cut_at"), _OK, requests=2 * _WELL),
+    Fault(
+        "connection reset every 100,000 bytes",
+        ("middle",),
+        WEB,
+        breaks("reset_at"),
+        _OK,
+        requests=2 * _WELL,
+    ),
     Fault("a byte now and then", ("first byte",), WEB, sends(**_DRIPS), _AWAY, "{host}", _WELL, STALL),
     Fault(
         "a chunk now and then",

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from fault_causes import answers, behind_proxy, decides, expires, leads_to, mute, replaces, sends, trusts, unresolvable
+from fault_causes import (
+    answers,
+    behind_proxy,
+    dead_first,
+    decides,
+    expires,
+    leads_to,
+    mute,
+    replaces,
+    sends,
+    trusts,
+    unresolvable,
+)
 from fault_table import TLS, WEB, Fault
 from origin_server import Reply
 
@@ -88,6 +100,11 @@ CONNECT = [
     Fault("connection closed once", ("connect",), WEB, answers("resolves", 1, raw=b""), _OK, requests=_WELL),
     Fault("connection reset", ("connect",), WEB, answers("resolves", raw=b"", reset_at=0), _AWAY, "{host}", 5),
     Fault("connection reset once", ("connect",), WEB, answers("resolves", 1, raw=b"", reset_at=0), _OK, "", _WELL),
+    Fault("first address of the name is dead", ("connect",), WEB, dead_first, _OK, requests=_WELL),
+    Fault("no file of authorities", ("connect",), TLS, trusts("missing.pem"), _TLS, "missing.pem", 0),
+    Fault(
+        "no certificates in the file of authorities", ("connect",), TLS, trusts("../weights.py"), _TLS, "weights.py", 0
+    ),
     Fault("unknown authority", ("connect",), TLS, trusts("expired.pem"), _TLS, "{host}", 0),
     Fault(
         "expired certificate",

@@ -15,12 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from proxy_server import Proxy
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-__all__ = ["CERTIFICATES", "Asked", "Generated", "Origin", "Proxy", "Reply"]
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]*)-(?P<last>[0-9]*)")
@@ -52,9 +48,9 @@ class Reply:
     - framing: how the body ends: ``length``, ``chunked``, or ``close``.
     - ranges: whether a Range is answered with a part of the body; without, the whole body is sent.
     - raw: bytes that are sent in the place of status, headers and body, before the connection ends.
-    - cut_at: before this byte the connection is closed; ``reset_at``: it is reset; ``stall_at``: the server waits
-      there for ``go_on``, and sets ``stalled`` once it does. Bytes are those of the body, however ranges divide it,
-      or of ``raw``; an answer that does not come by that byte has no such fault.
+    - cut_at: before this byte the connection is closed; ``reset_at``: it is reset; ``garble_at``: it brings what is no
+      TLS; ``stall_at``: the server waits there for ``go_on``, and sets ``stalled`` once it does. Bytes are those of the
+      body, however ranges divide it, or of ``raw``; an answer that does not come by that byte has no such fault.
     - times: how many answers have these faults; None for all.
     - piece: bytes sent at once, with ``pause`` seconds after each piece.
     - hang_up: whether the connection is closed after the answer, which does not say so.
@@ -68,6 +64,7 @@ class Reply:
     raw: bytes | None = None
     cut_at: int | None = None
     reset_at: int | None = None
+    garble_at: int | None = None
     stall_at: int | None = None
     times: int | None = None
     piece: int = 256 * 1024
@@ -79,7 +76,7 @@ class Reply:
 
     def faults(self, start: int, end: int) -> dict[int, str]:
         """Return what happens to an answer with these bytes, by the byte before which it does."""
-        planned = {"cut": self.cut_at, "reset": self.reset_at, "stall": self.stall_at}
+        planned = {"cut": self.cut_at, "reset": self.reset_at, "garble": self.garble_at, "stall": self.stall_at}
         size = len(self.body if self.raw is None else self.raw)
         met = {at: name for name, at in planned.items() if at is not None and (start <= at < end or at == end == size)}
         with self._lock:
@@ -289,6 +286,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault == "stall":
                 reply.stalled.set()
                 reply.go_on.wait()
+            if fault == "garble":
+                # Past the TLS socket, which would encrypt it.
+                socket.socket.sendall(self.connection, b"\x15\x03\x03\x00\x02\x02\x50")
             if fault in ("cut", "reset"):
                 self._break_off(reset=fault == "reset")
                 return

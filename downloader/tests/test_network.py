@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import base64
+import ssl
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from origin_server import Origin, Proxy, Reply
+from origin_server import CERTIFICATES, Origin, Reply
+from proxy_server import Proxy
 from weights import gguf
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.transfer import connection
+from llmkube_downloader.transfer import connection, trust
 from llmkube_downloader.transfer.address import is_public, looks_public, parse_address
 from llmkube_downloader.transfer.client import wait_of
 
@@ -61,6 +64,16 @@ def test_an_untrusted_server_is_refused_at_once(
     assert "SSL_CERT_FILE" in done.err
     assert waits == []
     assert secure_origin.asked == []
+
+
+def test_a_private_authority_is_trusted_beside_those_of_the_system(
+    run: Run, root: Path, secure_origin: Origin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = SimpleNamespace(openssl_cafile=str(CERTIFICATES / "ca.pem"))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: system)
+    monkeypatch.setattr(trust, "_context", trust._context.__wrapped__)
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "elsewhere.pem"))
+    assert run("fetch", secure_origin.serve("/tiny.gguf", MODEL), "--root", root).code == 0
 
 
 def test_a_certificate_for_another_host_is_refused(run: Run, root: Path, secure_origin: Origin) -> None:

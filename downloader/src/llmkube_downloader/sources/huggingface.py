@@ -29,6 +29,7 @@ from llmkube_downloader.transfer.address import parse_address
 from llmkube_downloader.transfer.client import WAIT_HEADERS, status_failure, wait_of
 from llmkube_downloader.transfer.connection import check_redirect, connection_failure
 from llmkube_downloader.transfer.retry import interrupted
+from llmkube_downloader.transfer.trust import trusted
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo, RepoSibling
@@ -105,6 +106,7 @@ class HuggingFaceOrigin:
         return httpx2.Client(
             follow_redirects=True,
             timeout=self._client.stall_timeout,
+            verify=trusted(),
             event_hooks={"request": [self._check_request]},
         )
 

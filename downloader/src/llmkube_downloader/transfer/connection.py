@@ -14,6 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.transfer.address import is_public, looks_public, lookup
 from llmkube_downloader.transfer.retry import TransientError, interrupted
+from llmkube_downloader.transfer.trust import trusted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -134,7 +135,7 @@ def _wrap(plain: socket.socket, address: Address) -> socket.socket:
     if address.scheme == "http":
         return plain
     try:
-        return ssl.create_default_context().wrap_socket(plain, server_hostname=address.host)
+        return trusted().wrap_socket(plain, server_hostname=address.host)
     except BaseException:
         plain.close()
         raise
