@@ -41,6 +41,7 @@ sys.addaudithook(lambda event, _: _started.append(event) if event in _STARTS els
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Divide a small model as a large one is, into several stretches; power cuts are the subject of other tests."""
+    _started.clear()  # of what tests of other modules started
     monkeypatch.setattr(download, "_SMALLEST_BLOCK", 64 * 1024)
     monkeypatch.setattr(download, "_RING_BYTES", 8 * 64 * 1024)
     monkeypatch.setattr(os, "fsync", lambda _: None)
