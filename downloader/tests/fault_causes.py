@@ -34,12 +34,11 @@ def sends(most: int | None = None, /, **changes: Any) -> Arrange:
     return arrange
 
 
-def breaks(fault: str, every: int = 100_000) -> Arrange:
-    """Break every answer at the next multiple of some bytes."""
+def breaks(every: int) -> Arrange:
+    """Close the connection of every answer at the next multiple of some bytes."""
 
     def choose(place: WebPlace, asked: Asked, _: int) -> Reply:
-        at: Any = {fault: (_asked_range(asked)[0] // every + 1) * every}
-        return place.reply(**at)
+        return place.reply(cut_at=(_asked_range(asked)[0] // every + 1) * every)
 
     return decides(choose)
 

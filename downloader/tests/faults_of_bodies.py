@@ -44,15 +44,7 @@ BROKEN = [
     Fault("silence once", BODY, WEB, sends(1, stall_at=HERE), _OK, requests=_WELL, flags=STALL_ONCE),
     Fault("garbled TLS", BODY, TLS, sends(garble_at=HERE), _AWAY, "{host}", _WELL),
     Fault("garbled TLS once", BODY, TLS, sends(1, garble_at=HERE), _OK, requests=_WELL),
-    Fault("connection closed every 100,000 bytes", ("middle",), WEB, breaks("cut_at"), _OK, requests=2 * _WELL),
-    Fault(
-        "connection reset every 100,000 bytes",
-        ("middle",),
-        WEB,
-        breaks("reset_at"),
-        _OK,
-        requests=2 * _WELL,
-    ),
+    Fault("connection closed every 100,000 bytes", ("middle",), WEB, breaks(100_000), _OK, requests=2 * _WELL),
     Fault("a byte now and then", ("first byte",), WEB, sends(**_DRIPS), _AWAY, "{host}", _WELL, STALL),
     Fault(
         "a chunk now and then",

@@ -79,7 +79,6 @@ def test_a_fault_ends_as_documented_and_harms_nothing(
     fault, report = cell.fault, tmp_path / "report"
     fault.arrange(place, cell.phase)
     before, innocent = names_of_others(root), content(root / KEY)
-    _started.clear()
     done = run("fetch", place.address, "--root", root, "--report", report, *fault.flags)
     assert done.code == fault.code, done.err
     assert place.requests <= fault.requests
