@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import BLOCK, BODY, ELSEWHERE, die_at, fill, leave, promised, say, write
+from attempts import BLOCK, BODY, ELSEWHERE, die_at, leave, promised, say, write
 from building import KEY, age, content, idle
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import life, staging
 from llmkube_downloader.store.beacon import Beacon, Heartbeat, read_record
-from llmkube_downloader.store.journal import begin_journal, read_journal
+from llmkube_downloader.store.journal import begin_journal
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.life import Life
 from llmkube_downloader.store.staging import OWNER, Attempt, attempt, life_of_attempt
@@ -371,35 +371,3 @@ def test_wherever_the_next_attempt_dies_nothing_is_lost_and_nothing_is_left(
         assert list(layout.staging(KEY).iterdir()) == []
     assert survived == sorted({*kept, *blocks(0, 2, 4)})
     assert step > 20
-
-
-@pytest.mark.usefixtures("_remote")
-def test_a_silent_writer_that_wakes_up_with_another_content_leaves_none_of_it_under_the_old_name(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = (
-        content("model.gguf", sha256=None, validator='"old"'),
-        content("model.gguf", sha256=None, validator='"new"'),
-    )
-    silent = Attempt(layout.staging(KEY) / ("0" * 32))
-    silent.directory.mkdir(parents=True)
-    Beacon(silent.directory / OWNER)
-    silent.prepare()
-    fill(silent, old, b"o")
-    age(silent.directory / OWNER)
-    read = read_journal
-
-    def wake_up(path: Path, *, same_boot: bool) -> Any:
-        kept = read(path, same_boot=same_boot)
-        if silent.directory in path.parents and kept is not None:
-            monkeypatch.setattr(staging, "read_journal", read)
-            silent.keep_only([new])
-            fill(silent, new, b"n")
-        return kept
-
-    monkeypatch.setattr(staging, "read_journal", wake_up)
-    with attempt(layout, KEY, Heartbeat(idle)) as opened:
-        kept = read(opened.journal("model.gguf"), same_boot=True)
-        assert kept is None or (opened.files / "model.gguf").read_bytes() == {'"old"': b"o", '"new"': b"n"}[
-            kept.identity.validator or ""
-        ] * (kept.identity.size or 0)
