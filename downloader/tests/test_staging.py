@@ -250,8 +250,9 @@ def test_an_attempt_is_not_given_up_while_a_thread_hangs_in_a_write(
         return owners[-1]
 
     def hang(*arguments: Any) -> int:
-        began.set()
-        go_on.wait()
+        if threading.current_thread().name == "writer":
+            began.set()
+            go_on.wait()
         return pwrite(*arguments)
 
     monkeypatch.setattr(staging, "Beacon", owner_of)
@@ -259,7 +260,7 @@ def test_an_attempt_is_not_given_up_while_a_thread_hangs_in_a_write(
         part = opened.open(WANTED)
         write(part, 0)
         monkeypatch.setattr(os, "pwrite", hang)
-        writer = threading.Thread(target=write, args=(part, 1), daemon=True)
+        writer = threading.Thread(target=write, args=(part, 1), name="writer", daemon=True)
         writer.start()
         began.wait()
         part.close()
