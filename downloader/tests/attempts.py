@@ -35,6 +35,7 @@ _CHANGES = ("open", "mkdir", "rename", "unlink", "rmdir", "write", "pwrite", "ft
 def room(data: bytes) -> memoryview:
     """Memory as the transfer has it: aligned, and longer than the data where that is no multiple of ALIGNMENT."""
     memory = memoryview(mmap.mmap(-1, -(-max(1, len(data)) // ALIGNMENT) * ALIGNMENT))
+    memory[:] = b"\xff" * len(memory)
     memory[: len(data)] = data
     return memory
 

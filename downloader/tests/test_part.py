@@ -64,6 +64,8 @@ def test_past_the_page_cache_a_file_ends_where_it_should(tmp_path: Path, size: i
     write(part, 0, 1, body=body)
     if size > BLOCK:
         write(part, 2, body=body)
+    # Nothing of what was in the memory before is behind the end, wherever that is until the file is finished.
+    assert not any((tmp_path / "file").read_bytes()[len(body) :])
     assert promised(tmp_path / "journal") == [(0, len(body))]
     part.finish(len(body), "f" * 64)
     assert (tmp_path / "file").read_bytes() == body
@@ -241,6 +243,18 @@ class _Library:
     def fallocate(self, *_: Any) -> int:
         ctypes.set_errno(number := self.numbers.pop(0))
         return -1 if number else 0
+
+
+def test_large_files_get_all_their_room_at_the_beginning(
+    opened: Callable[..., Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserved: list[int] = []
+    monkeypatch.setattr(part_module, "_fallocate", lambda _, size: reserved.append(size))
+    opened().close()
+    assert reserved == []
+    monkeypatch.setattr(Part, "_open_direct", lambda _: os.open(tmp_path / "file", os.O_WRONLY))
+    opened().close()
+    assert reserved == [len(BODY)]
 
 
 @pytest.mark.parametrize("numbers", [[0], [errno.EOPNOTSUPP], [errno.EINTR, errno.EINTR, 0]])

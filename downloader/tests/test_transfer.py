@@ -174,89 +174,20 @@ def test_of_a_whole_file_that_broke_off_the_beginning_is_passed_over(run: Run, r
     assert origin.sent(PATH) == 40 * BLOCK + cut
 
 
-def test_parts_shorter_than_asked_for_are_no_failure(run: Run, root: Path, origin: Origin, waits: list[float]) -> None:
-    body = body_of(10)
-
-    def give_less(asked: Asked, _: int) -> Reply:
-        start, end = asked_span(asked)
-        return partial(body, start, min(end, start + 3000), 'ETag: "1"') if asked.range else Reply(body, headers=ETAG)
-
-    assert received(run("fetch", origin.decide(PATH, give_less), "--root", root, "-o", "json")) == body
-    assert waits == []
-    assert len({start for start, _ in spans(origin)}) == origin.times(PATH)
-
-
-def test_parts_without_a_new_byte_are_given_up(run: Run, root: Path, origin: Origin) -> None:
-    body, here = body_of(10), 3000
-    head = f"HTTP/1.1 206 Some\r\nContent-Range: bytes 0-{len(body) - 1}/{len(body)}\r\n\r\n".encode()
-
-    def say_it_again(asked: Asked, number: int) -> Reply:
-        if not asked.range:
-            return Reply(body, headers=ETAG)
-        if number == 1:
-            return Reply(raw=head + body[:here])
-        return partial(body, 0, here, 'ETag: "1"') if number < 50 else Reply(status=404)
-
-    assert run("fetch", origin.decide(PATH, say_it_again), "--root", root).code == 16
-    assert origin.times(PATH) <= 4 * 5
-
-
-def test_a_part_from_another_place_is_not_used(run: Run, root: Path, origin: Origin) -> None:
-    body = body_of(20)
-
-    def shift(asked: Asked, number: int) -> Reply:
-        start, end = asked_span(asked)
-        shifted = start + BLOCK < end and number <= 2
-        return partial(body, start + BLOCK, end + BLOCK, 'ETag: "1"') if shifted else Reply(body, headers=ETAG)
-
-    assert received(run("fetch", origin.decide(PATH, shift), "--root", root, "-o", "json")) == body
-
-
-@pytest.mark.parametrize(
-    "content_range",
-    [
-        f"bytes {BLOCK}-{2 * BLOCK - 1}/{20 * BLOCK}",
-        f"bytes 0-{BLOCK - 2}/{20 * BLOCK}",
-        "bytes 5-3/9",
-        "bytes */9",
-        "pages 1-2/3",
-        "",
-        None,
-    ],
-)
-def test_a_part_that_is_not_the_one_asked_for_is_not_used(
-    run: Run, root: Path, origin: Origin, content_range: str | None
-) -> None:
-    wrong = Reply(body_of(20), headers={**ETAG, "Content-Range": content_range})
-    right = Reply(body_of(20), headers=ETAG)
-    url = origin.decide(PATH, lambda asked, number: wrong if asked.method == "GET" and number <= 2 else right)
+def test_a_body_that_breaks_after_its_last_byte_is_whole(run: Run, root: Path, origin: Origin) -> None:
+    whole = Reply(body_of(20), headers=ETAG)
+    broken = Reply(body_of(20), headers=ETAG, ranges=False, framing="chunked", cut_at=20 * BLOCK)
+    url = origin.decide(PATH, lambda asked, _: whole if asked.method == "HEAD" else broken)
     assert received(run("fetch", url, "--root", root, "-o", "json")) == body_of(20)
-    origin.serve("/always.bin", wrong)
-    assert run("fetch", origin.url("/always.bin"), "--root", root).code == 16
-    assert origin.times("/always.bin") <= 4 * 5
+    assert origin.times(PATH) == 1
 
 
-def test_a_part_of_a_file_of_another_size_is_begun_with_again(run: Run, root: Path, origin: Origin) -> None:
-    body, right = body_of(20), Reply(body_of(20), headers=ETAG)
-
-    def of_another_size(asked: Asked, number: int) -> Reply:
-        wrong = asked.range and (number == 1 or "always" in asked.path)
-        return partial(body, *asked_span(asked), total=21 * BLOCK) if wrong else right
-
-    url = origin.decide(PATH, of_another_size)
-    assert received(run("fetch", url, "--root", root, "-o", "json")) == body
-    assert run("fetch", origin.decide("/always.bin", of_another_size), "--root", root).code == 13
-    assert origin.times("/always.bin") <= 4 * 5
-
-
-def test_a_file_that_has_become_shorter_is_begun_with_again(run: Run, root: Path, origin: Origin) -> None:
-    shorter, asked = Reply(body_of(3, seed=1), headers={"ETag": '"2"'}), Reply(status=416)
-    replies = {1: Reply(body_of(20), headers=ETAG), 2: asked}
-    url = origin.decide(PATH, lambda asked, number: replies.get(number, shorter))
-    assert received(run("fetch", url, "--root", root, "-o", "json")) == body_of(3, seed=1)
-    always = origin.decide("/always.bin", lambda asked, _: replies[1] if asked.method == "HEAD" else replies[2])
-    assert run("fetch", always, "--root", root).code == 13
-    assert origin.times("/always.bin") <= 4 * 5
+def test_a_body_that_goes_on_after_its_announced_end_is_refused(run: Run, root: Path, origin: Origin) -> None:
+    longer = Reply(body_of(20, more=1), framing="chunked")
+    url = origin.decide(PATH, lambda asked, _: Reply(body_of(20)) if asked.method == "HEAD" else longer)
+    done = run("fetch", url, "--root", root)
+    assert done.code == 13
+    assert f"goes on after the {20 * BLOCK} bytes" in done.err
 
 
 def test_a_file_that_changes_is_received_anew_and_not_mixed(run: Run, root: Path, origin: Origin) -> None:
@@ -333,6 +264,15 @@ def test_an_origin_that_wants_a_pause_gets_it(run: Run, root: Path, origin: Orig
     assert received(done) == body_of(20)
     assert [round(wait) for wait in waits] == [30]
     assert "429" in done.err
+
+
+def test_a_pause_is_for_all_connections(run: Run, root: Path, origin: Origin, waits: list[float]) -> None:
+    pause = Reply(status=503, headers={"Retry-After": "30"})
+    url = origin.decide(PATH, lambda _, number: pause if number == 3 else Reply(body_of(60), headers=ETAG))
+    done = run("fetch", url, "--root", root, "--connections", "4", "-o", "json")
+    assert received(done) == body_of(60)
+    # Here no time goes by, so whoever asks for something later is told to wait too.
+    assert len(waits) > 4
 
 
 def test_a_cap_on_the_rate_reaches_all_connections(run: Run, root: Path, origin: Origin, waits: list[float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -95,8 +96,6 @@ class Receiver:
             while stretch.end is None or stretch.position < stretch.end:
                 if not (self._pass_over_present(stretch, body) or self._receive_block(stretch, body)):
                     break
-            if stretch.end is not None and stretch.end == file.size and body.size is None:
-                self._expect_end(file, body)
             if stretch.end is None or stretch.position == stretch.end:
                 return True
             if stretch.position == before:
@@ -179,6 +178,9 @@ class Receiver:
                 # Servers may send less than they were asked for. The rest of the block is asked for next.
                 return False
             raise interrupted(f"{file.remote.path} ended after {human_size(stretch.position)}")
+        if stretch.position == file.size and body.size is None:
+            # Before its last block is handed on: nobody waits for what comes after that.
+            self._expect_end(file, body)
         self._store(file, number, begin, room, filled)
         if filled < wanted:
             self._feed.ended(file, stretch.position)
@@ -199,8 +201,10 @@ class Receiver:
         self._ring.fill(number, filled)
 
     def _expect_end(self, file: Incoming, body: Body) -> None:
-        if body.readinto(memoryview(bytearray(1))):
-            raise _goes_on(file)
+        with suppress(TransientError):
+            # What breaks here breaks after the last byte.
+            if body.readinto(memoryview(bytearray(1))):
+                raise _goes_on(file)
 
 
 def _check_size(file: Incoming, body: Body) -> None:
