@@ -45,7 +45,7 @@ def test_a_hold_goes_on_when_the_lease_can_not_be_renewed(
         age(path, 3600)
         if len(waits) == 2:
             path.chmod(0)
-            monkeypatch.setattr("llmkube_downloader.maintenance.pinning.write_use", failing(errno.EIO))
+            monkeypatch.setattr("llmkube_downloader.maintenance.pinning.renew_use", failing(errno.EIO))
         if len(waits) == 3:
             raise _EnoughError
 

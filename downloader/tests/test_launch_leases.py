@@ -11,6 +11,7 @@ import pytest
 from building import age, failing
 from launching import MODEL, SOURCE, launched, put
 
+from llmkube_downloader import launch
 from llmkube_downloader.key import parse_source
 from llmkube_downloader.store import user
 
@@ -31,13 +32,46 @@ def leases(root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("entry")
-def test_a_pod_that_uses_an_entry_says_so(root: Path, leases: Path) -> None:
+def test_a_pod_that_uses_an_entry_says_which(root: Path, leases: Path) -> None:
     assert launched("fetch", SOURCE, "--root", root)
     (lease,) = leases.iterdir()
     assert lease.name == f"use.{POD}"
     since = int(lease.stat().st_mtime)
-    assert json.loads(lease.read_text()) == {"host": os.uname().nodename, "podUID": POD, "since": since}
-    assert lease.read_text().count("\n") == 1
+    assert json.loads(lease.read_text()) == {
+        "host": os.uname().nodename,
+        "podUID": POD,
+        "since": since,
+        "opening": False,
+        "entries": [leases.name],
+    }
+    assert lease.read_text().index("\n") == 1023
+
+
+def test_until_a_pod_has_opened_an_entry_its_lease_stands_for_all(
+    root: Path, leases: Path, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool] = []
+
+    def listdir(path: str) -> list[str]:
+        seen.append(json.loads((leases / f"use.{POD}").read_text())["opening"])
+        return [found.name for found in Path(path).iterdir()]
+
+    monkeypatch.setattr(launch, "listdir", listdir)
+    monkeypatch.setattr(user, "listdir", listdir)
+    assert entry
+    for _ in range(2):
+        assert launched("fetch", SOURCE, "--root", root)
+    assert seen == [True] * 4
+
+
+@pytest.mark.usefixtures("entry")
+def test_a_pod_starts_also_where_it_can_not_say_what_it_opened(
+    root: Path, leases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = [os.pwrite, failing(errno.ENOSPC)]
+    monkeypatch.setattr(user, "pwrite", lambda *arguments: writes.pop(0)(*arguments))
+    assert launched("fetch", SOURCE, "--root", root)
+    assert json.loads((leases / f"use.{POD}").read_text())["opening"] is True
 
 
 @pytest.mark.usefixtures("entry")
@@ -71,7 +105,7 @@ def test_an_entry_that_was_removed_meanwhile_is_not_trusted(
         entry.rename(root / "elsewhere")
         leases.mkdir(parents=True)
 
-    monkeypatch.setattr(user, "renew", removed)
+    monkeypatch.setattr(user, "begin", removed)
     assert launched("fetch", SOURCE, "--root", root) is None
 
 

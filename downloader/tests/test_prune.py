@@ -16,7 +16,7 @@ from using import DAY, OTHER_POD, POD, lease, left_in, publish_entry, refer, sup
 
 from llmkube_downloader.store import removal
 from llmkube_downloader.store.condemned import condemn
-from llmkube_downloader.store.entry import inspect
+from llmkube_downloader.store.entry import inspect, look
 from llmkube_downloader.store.lease import try_take
 from llmkube_downloader.store.trash import quarantine
 from llmkube_downloader.store.volume import Usage
@@ -155,11 +155,10 @@ def test_people_see_what_went_and_what_is_free(run: Run, layout: Layout, entry: 
 # What is of no use to anybody.
 
 
-def test_a_superseded_generation_goes_when_no_pod_can_have_it_open(run: Run, layout: Layout, entry: Path) -> None:
+def test_a_superseded_generation_goes_when_all_pods_opened_others(run: Run, layout: Layout, entry: Path) -> None:
     newest = supersede(layout, "0badcafe", days=1)
     publish_entry(layout)
-    # A pod that started when the newest generation was there already.
-    used = lease(layout)
+    used = lease(layout, opened=newest)
     report = prune(run, layout, "--older-than", "1000d")
     assert removed(report) == [(KEY, "superseded")]
     assert used.exists()
@@ -169,15 +168,70 @@ def test_a_superseded_generation_goes_when_no_pod_can_have_it_open(run: Run, lay
     assert left_in(layout.refs(KEY))
 
 
-def test_a_superseded_generation_stays_for_pods_that_started_before_it_was(
-    run: Run, layout: Layout, entry: Path
-) -> None:
-    lease(layout)
-    newest = supersede(layout, "0badcafe", days=-1)
+def test_a_superseded_generation_stays_for_pods_that_opened_it(run: Run, layout: Layout, entry: Path) -> None:
+    newest = supersede(layout, "0badcafe", days=1)
     publish_entry(layout)
+    lease(layout, opened=entry)
+    assert removed(prune(run, layout, "--unused")) == []
+    # The pod has another container, which opens the newest one.
+    lease(layout, opened=newest)
     assert removed(prune(run, layout, "--unused")) == []
     assert entry.exists()
     assert newest.exists()
+
+
+def test_a_superseded_generation_stays_while_a_pod_is_about_to_open_one(run: Run, layout: Layout, entry: Path) -> None:
+    newest = supersede(layout, "0badcafe", days=1)
+    publish_entry(layout)
+    lease(layout, opened=newest)
+    lease(layout)
+    assert removed(prune(run, layout, "--unused")) == []
+    assert entry.exists()
+
+
+def test_a_generation_that_stood_in_for_a_damaged_one_stays_for_pods_that_opened_it(
+    run: Run, layout: Layout, entry: Path
+) -> None:
+    newest = supersede(layout, "0badcafe", days=1)
+    publish_entry(layout)
+    whole = (newest / "model.gguf").read_bytes()
+    (newest / "model.gguf").write_bytes(b"damaged")
+    lease(layout, opened=look(layout, KEY).path)
+    (newest / "model.gguf").write_bytes(whole)
+    assert look(layout, KEY).path == newest
+    assert removed(prune(run, layout, "--unused")) == []
+    assert entry.exists()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_superseded_generation_that_a_refresh_goes_back_to_is_kept(
+    run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    newest = supersede(layout, "0badcafe", days=1)
+    publish_entry(layout)
+
+    def gone_back_to(layout: Layout, key: str, intent: str, name: str) -> None:
+        if moment == "after":
+            condemn(layout, key, intent, name)
+        refer(layout, entry.name)
+        if moment == "before":
+            condemn(layout, key, intent, name)
+
+    monkeypatch.setattr(removal, "condemn", gone_back_to)
+    report = prune(run, layout, "--older-than", "1000d")
+    assert removed(report) == []
+    assert report["kept"][0]["cause"] == f"{KEY} is what pods are to start from again"
+    assert look(layout, KEY).path == entry
+    assert newest.exists()
+
+
+def test_a_generation_that_no_ref_leads_to_goes(run: Run, layout: Layout, entry: Path) -> None:
+    # A refresh died after it had published this one.
+    left = layout.root / f"{KEY}-0badcafe"
+    shutil.copytree(entry, left)
+    lease(layout, opened=entry)
+    assert removed(prune(run, layout, "--older-than", "1000d")) == [(left.name, "superseded")]
+    assert entry.exists()
 
 
 def test_a_pin_keeps_all_generations(run: Run, layout: Layout, entry: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,13 @@ from building import KEY, age, build, failing
 from using import DAY, OTHER_POD, POD, lease, left_in
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.key import parse_source
 from llmkube_downloader.store import use, user, users
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.condemned import condemn
 from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import Layout
-from llmkube_downloader.store.use import announce, write_use
+from llmkube_downloader.store.use import announce, renew_use, write_use
 from llmkube_downloader.store.users import sweep, uses, who_uses
 
 if TYPE_CHECKING:
@@ -82,6 +84,19 @@ def test_a_start_renews_the_lease_and_keeps_when_it_began(layout: Layout) -> Non
     announce(layout, KEY, print)
     assert path.stat().st_mtime > before
     assert path.read_bytes() == written
+
+
+@pytest.mark.usefixtures("_pod")
+def test_a_start_that_failed_leaves_a_lease_that_stands_for_all(run: Run, root: Path, tmp_path: Path) -> None:
+    source = f"file://{tmp_path}/tiny.gguf"
+    assert run("fetch", source, "--root", root).code == 12
+    key = parse_source(source).key
+    (found,) = uses(Layout(root), key)
+    assert found.entries is None
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF\3\0\0\0" + bytes(16))
+    assert run("fetch", source, "--root", root).code == 0
+    (found,) = uses(Layout(root), key)
+    assert found.entries == frozenset({key})
 
 
 def test_a_lease_that_was_never_filled_counts_and_may_be_of_any_age(layout: Layout) -> None:
@@ -184,10 +199,42 @@ def test_the_age_of_a_lease_is_asked_for_anew(layout: Layout, monkeypatch: pytes
 
 def test_what_is_no_record_is_the_lease_of_an_unknown_pod(layout: Layout) -> None:
     path = lease(layout)
-    for data in (b"", b"{", b"[]", b'{"since": "5"}', b"\xff"):
+    whole = {"host": "web-0", "podUID": POD, "since": 5, "opening": False, "entries": [KEY]}
+    broken: list[dict[str, Any]] = [{"since": "5"}, {"opening": 0}, {"entries": KEY}, {"entries": [1]}]
+    for data in (b"", b"{", b"[]", b"\xff", *(json.dumps({**whole, **each}).encode() for each in broken)):
         path.write_bytes(data)
         (found,) = uses(layout, KEY)
-        assert (found.pod, found.since) == (POD, 0)
+        assert (found.pod, found.since, found.entries) == (POD, 0, None)
+        # Nobody knows what the pod had opened, so it does not help to know what it opens now.
+        lease(layout, opened=layout.entry(KEY))
+        (found,) = uses(layout, KEY)
+        assert found.entries is None
+
+
+def test_a_lease_names_every_entry_that_its_pod_opened_until_there_are_too_many(layout: Layout) -> None:
+    names = [f"{KEY}-{number:08}" for number in range(17)]
+    for name in names[:16]:
+        lease(layout, opened=layout.root / name)
+    (found,) = uses(layout, KEY)
+    assert found.entries == frozenset(names[:16])
+    assert not found.may_have(names[16])
+    path = lease(layout, opened=layout.root / names[16])
+    (found,) = uses(layout, KEY)
+    assert found.entries is None
+    assert path.stat().st_size == 1024
+
+
+def test_a_lease_that_is_renewed_for_a_pod_says_what_it_said_before(layout: Layout) -> None:
+    path = lease(layout, days=6, opened=layout.entry(KEY))
+    before, said = path.stat().st_mtime, path.read_bytes()
+    renew_use(layout, KEY, POD)
+    assert path.read_bytes() == said
+    assert path.stat().st_mtime > before
+    path.write_bytes(b"")
+    renew_use(layout, KEY, POD)
+    (found,) = uses(layout, KEY)
+    assert found.entries is None
+    assert found.host
 
 
 def test_sweeping_leaves_what_counted_a_month_ago_and_the_youngest_lease(layout: Layout) -> None:

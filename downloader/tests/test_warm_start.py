@@ -146,7 +146,7 @@ def test_a_warm_start_on_a_read_only_volume_tries_to_write_its_lease_and_starts_
     tried = changes(traced("%network,%file", tmp_path, command, within))
     assert tried
     assert all(str(root / ".llmkube") in line and " = -1 E" in line for line in tried)
-    assert "EROFS" in tried[-1]
+    assert any("EROFS" in line for line in tried)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

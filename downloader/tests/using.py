@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from building import KEY, age, build
 
 from llmkube_downloader.store.use import write_use
+from llmkube_downloader.store.user import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,9 +56,14 @@ def publish_entry(layout: Layout) -> Path:
     return layout.root / KEY
 
 
-def lease(layout: Layout, pod: str = POD, days: float = 0, key: str = KEY) -> Path:
-    """Write the use lease of a pod as it was so many days ago."""
+def lease(layout: Layout, pod: str = POD, days: float = 0, key: str = KEY, opened: Path | None = None) -> Path:
+    """Write the use lease of a pod as it was so many days ago.
+
+    - opened: the entry that the pod opened then; without one it was just about to open one.
+    """
     write_use(layout, key, pod)
+    if opened:
+        finish(str(layout.root), key, pod, opened.name)
     path = layout.leases(key) / f"use.{pod}"
     age(path, days * DAY)
     return path

@@ -15,7 +15,7 @@ from llmkube_downloader.request import Refresh, VerifyOnStart
 from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.manifest import Manifest
-from llmkube_downloader.store.use import announce
+from llmkube_downloader.store.use import announce, say_opened
 from llmkube_downloader.store.volume import usage
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ def fetch(request: Request, meter: Meter) -> Outcome:
     began = time.monotonic()
     layout = Layout(request.root)
     announce(layout, request.source.key, meter.say)
+    outcome = _fetch(request, layout, meter, began)
+    say_opened(layout, request.source.key, outcome.entry.name)
+    return outcome
+
+
+def _fetch(request: Request, layout: Layout, meter: Meter, began: float) -> Outcome:
     entry = look(layout, request.source.key)
     if entry.state is not State.COMPLETE:
         return _fetch_missing(request, layout, meter, began)
@@ -53,6 +59,8 @@ def _fetch_missing(request: Request, layout: Layout, meter: Meter, began: float)
 
     check_scheme(request.source)
     prepare(layout)
+    # A root that was not there could not hold the lease of the pod either.
+    announce(layout, request.source.key, meter.say)
     lease = take_or_join(layout, request.source.key, request.lock_wait, meter.say)
     if isinstance(lease, Entry):
         return _hit(request, lease, began)

@@ -145,13 +145,17 @@ def _key(given: dict[str, list[str]]) -> str:
 
 def _may_use(root: str, key: str, entry: str, pod: str) -> bool:
     """Say that the pod uses an entry; return whether the entry was there then, and nobody meant to remove it."""
-    from llmkube_downloader.store.user import is_used
+    from llmkube_downloader.store.user import finish, is_used
 
     if not pod.replace("-", "").isalnum() or not is_used(root, key, pod):
         return False
     # It may have been removed before the pod was known to use it. Reading a directory asks an NFS server for it, as
     # looking up a name does not.
-    return entry.rpartition("/")[2] in listdir(root)
+    name = entry.rpartition("/")[2]
+    if name not in listdir(root):
+        return False
+    finish(root, key, pod, name)
+    return True
 
 
 def _are_expected(files: list[dict[str, Any]], hashes: list[str]) -> bool:

@@ -18,7 +18,7 @@ from llmkube_downloader.store.pins import is_pinned
 from llmkube_downloader.store.users import last_used, uses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from llmkube_downloader.store.layout import Layout
@@ -66,11 +66,6 @@ def holdings(layout: Layout, now: float) -> list[Item]:
         ]
 
 
-def may_have(use: Use, until: float) -> bool:
-    """Return whether the holder of a lease may have open what starters opened until a time of the file server."""
-    return use.since <= until + _SLACK_SECONDS
-
-
 def _read_key(layout: Layout, key: str, now: float) -> _Key:
     leases = uses(layout, key)
     return _Key(
@@ -88,7 +83,9 @@ def _items(layout: Layout, entry: Entry, key: str, known: _Key) -> Iterator[Item
             yield _attempt(entry.path / name, key, known)
     elif entry.path.parent == layout.quarantine:
         moved = entry.path.stat().st_ctime
-        yield Item(entry.path, key, Kind.DAMAGED, bytes_of(entry), moved, _kept(known, moved, pinned=False))
+        # Another one may have its name by now, so what a lease names tells nothing of it.
+        users = [use for use in known.users if use.since <= moved + _SLACK_SECONDS]
+        yield Item(entry.path, key, Kind.DAMAGED, bytes_of(entry), moved, _kept(known, users, pinned=False))
     else:
         yield _entry(layout, entry, key, known)
 
@@ -103,23 +100,27 @@ def _entry(layout: Layout, entry: Entry, key: str, known: _Key) -> Item:
     name, since = known.current or (entry.path.name, 0.0)
     if is_newer(layout, key, entry.path.name, than=name):
         # It is damaged, or starters would open it; those that came before the damage may have it open.
-        kept, changed = _kept(known, float("inf"), pinned=known.pinned), entry.path.stat().st_ctime
+        kept, changed = _kept(known, known.users, pinned=known.pinned), entry.path.stat().st_ctime
         return Item(entry.path, key, Kind.DAMAGED, bytes_of(entry), changed, kept)
     if entry.path.name != name:
-        return Item(entry.path, key, Kind.SUPERSEDED, bytes_of(entry), since, _kept(known, since, pinned=known.pinned))
+        users = [use for use in known.users if use.may_have(entry.path.name)]
+        kept = _kept(known, users, pinned=known.pinned)
+        return Item(entry.path, key, Kind.SUPERSEDED, bytes_of(entry), since, kept)
     created = _created(entry)
     used = created if known.last is None else max(known.last, created)
-    return Item(entry.path, key, Kind.ENTRY, bytes_of(entry), used, _kept(known, float("inf"), pinned=known.pinned))
+    return Item(entry.path, key, Kind.ENTRY, bytes_of(entry), used, _kept(known, known.users, pinned=known.pinned))
 
 
-def _kept(known: _Key, until: float, *, pinned: bool) -> str:
-    """Return who keeps what starters opened until then; empty when nobody does."""
+def _kept(known: _Key, users: Sequence[Use], *, pinned: bool) -> str:
+    """Return why something of a key must not be removed; empty, when it may.
+
+    - users: those who may have it open.
+    """
     if pinned:
         return "it is pinned"
     if known.fetched:
         return "it is being fetched"
-    users = sum(may_have(use, until) for use in known.users)
-    return f"{users} pod{'s' if users > 1 else ''} may use it" if users else ""
+    return f"{len(users)} pod{'s' if len(users) > 1 else ''} may use it" if users else ""
 
 
 def _created(entry: Entry) -> float:

@@ -10,7 +10,7 @@ from llmkube_downloader.report import SCHEMA
 from llmkube_downloader.store.disk import storage_errors
 from llmkube_downloader.store.generations import generations
 from llmkube_downloader.store.pins import lift_pin, set_pin
-from llmkube_downloader.store.use import await_removal, check_pod, write_use
+from llmkube_downloader.store.use import await_removal, check_pod, renew_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def take_hold(root: Path, key: str, pod: str, notify: Callable[[str], None]) -> 
     layout = opened(root)
     check_pod(pod)
     with storage_errors(f"writing the use lease of {checked_key(key)} in {layout.leases(key)}"):
-        write_use(layout, key, pod)
+        renew_use(layout, key, pod)
         await_removal(layout, key, notify)
     return layout
 
@@ -74,7 +74,7 @@ def keep_hold(layout: Layout, key: str, pod: str, notify: Callable[[str], None])
     while True:
         time.sleep(RENEW_SECONDS)
         try:
-            write_use(layout, key, pod)
+            renew_use(layout, key, pod)
         except OSError as error:
             notify(f"the use lease of {key} can not be renewed: {error.strerror}")
 

@@ -8,12 +8,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.maintenance.holdings import holdings, may_have
+from llmkube_downloader.maintenance.holdings import holdings
 from llmkube_downloader.maintenance.keys import opened
 from llmkube_downloader.maintenance.planning import Criteria, Item, Kind, Plan, Victim, plan
 from llmkube_downloader.report import SCHEMA, usage_json
 from llmkube_downloader.store.disk import file_server_now, storage_errors
-from llmkube_downloader.store.generations import generations
+from llmkube_downloader.store.generations import generations, is_superseded
 from llmkube_downloader.store.removal import Doomed, remove_all, remove_leftover
 from llmkube_downloader.store.trash import empty_trash
 from llmkube_downloader.store.volume import usage
@@ -99,8 +99,13 @@ def _remove(layout: Layout, item: Item) -> int:
     if item.kind in (Kind.ATTEMPT, Kind.DAMAGED):
         return remove_leftover(layout, item.key, item.path)
     if item.kind is Kind.SUPERSEDED:
+        name = item.path.name
         superseded = Doomed(
-            item.key, (item.path.name,), whole=False, counts=lambda _, use: may_have(use, until=item.used)
+            item.key,
+            (name,),
+            whole=False,
+            counts=lambda _, use: use.may_have(name),
+            is_due=lambda: is_superseded(layout, item.key, name),
         )
         return remove_all(layout, [superseded], force=False)
     return remove_all(layout, [Doomed(item.key, tuple(generations(layout, item.key)))], force=False)

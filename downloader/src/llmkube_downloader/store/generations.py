@@ -31,6 +31,15 @@ def is_newer(layout: Layout, key: str, name: str, than: str) -> bool:
     return {name, than} <= set(names) and names.index(name) < names.index(than)
 
 
+def is_superseded(layout: Layout, key: str, name: str) -> bool:
+    """Return whether starters open another entry of a key, also when this one, condemned, is put back.
+
+    Raises DownloaderError: as look does. Raises OSError: when the refs can not be read.
+    """
+    newest = current(layout, key)
+    return newest is not None and newest[0] != name and not is_newer(layout, key, name, than=newest[0])
+
+
 def current(layout: Layout, key: str) -> tuple[str, float] | None:
     """Return which entry of a key starters open, and since when they do.
 

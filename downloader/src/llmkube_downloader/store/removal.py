@@ -48,6 +48,7 @@ class Doomed:
     - rest: directories of the key that no server reads: attempts, damaged copies.
     - whole: the key goes as a whole: its refs and its pin go as well.
     - counts: which leases of pods are a reason not to remove it; given the time of the intent and a lease.
+    - is_due: whether the reason to remove it still holds.
     """
 
     key: str
@@ -55,6 +56,7 @@ class Doomed:
     rest: tuple[Path, ...] = ()
     whole: bool = True
     counts: Callable[[float, Use], bool] = lambda _, __: True
+    is_due: Callable[[], bool] = lambda: True
 
 
 def remove_all(layout: Layout, doomed: Sequence[Doomed], *, force: bool) -> int:
@@ -92,7 +94,13 @@ class _Removal:
         self._force = force
 
     def refuse_users(self) -> None:
-        """Raise DownloaderError: POLICY, when somebody uses the key, read freshly."""
+        """Raise DownloaderError: POLICY, when somebody uses the key, read freshly, or will."""
+        if not self._doomed.is_due():
+            raise DownloaderError(
+                ExitCode.POLICY,
+                f"{', '.join(self._doomed.names)} is what pods are to start from again",
+                "Nothing has to be done.",
+            )
         if not self._force and (users := who_uses(self._layout, self._doomed.key, self._counts)):
             raise in_use(self._doomed.key, users)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.disk import NO_SPACE, file_server_now, names_in
-from llmkube_downloader.store.user import INTENT, LEASE, renew
+from llmkube_downloader.store.user import INTENT, LEASE, begin, finish, keep
 from llmkube_downloader.store.volume import check_format
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def announce(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
 
     Raises DownloaderError: USAGE, when LLMKUBE_POD_UID can be no UID.
     """
-    pod = os.environ.get("LLMKUBE_POD_UID", "")
+    pod = _own_pod()
     if not pod:
         return
     check_pod(pod)
@@ -71,16 +71,26 @@ def check_pod(pod: str) -> None:
         )
 
 
+def say_opened(layout: Layout, key: str, entry_name: str) -> None:
+    """Say which entry of a key this pod has opened, after announce."""
+    if pod := _own_pod():
+        finish(str(layout.root), key, pod, entry_name)
+
+
 def write_use(layout: Layout, key: str, pod: str) -> None:
-    """Write the use lease of a pod, or renew it.
+    """Write the use lease of a pod that is about to open an entry of a key.
 
     Raises OSError: when the volume can not be written; one that is only full has the lease all the same.
     """
-    try:
-        renew(str(layout.root), key, pod)
-    except OSError as error:
-        if error.errno not in NO_SPACE or f"{LEASE}{pod}" not in names_in(layout.leases(key)):
-            raise
+    _written(begin, layout, key, pod)
+
+
+def renew_use(layout: Layout, key: str, pod: str) -> None:
+    """Renew the use lease of a pod, which says what it said before.
+
+    Raises OSError: as write_use does.
+    """
+    _written(keep, layout, key, pod)
 
 
 def await_removal(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
@@ -120,3 +130,15 @@ def is_live(intent: Path) -> bool:
         return False
     except OSError:
         return True
+
+
+def _own_pod() -> str:
+    return os.environ.get("LLMKUBE_POD_UID", "")
+
+
+def _written(write: Callable[[str, str, str], None], layout: Layout, key: str, pod: str) -> None:
+    try:
+        write(str(layout.root), key, pod)
+    except OSError as error:
+        if error.errno not in NO_SPACE or f"{LEASE}{pod}" not in names_in(layout.leases(key)):
+            raise

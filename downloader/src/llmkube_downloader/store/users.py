@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from llmkube_downloader.store.beacon import is_stale
 from llmkube_downloader.store.disk import file_server_now, names_in
 from llmkube_downloader.store.layout import nonce
 from llmkube_downloader.store.pins import is_pinned
-from llmkube_downloader.store.user import INTENT, LEASE, RECORD_BYTES
+from llmkube_downloader.store.user import INTENT, LEASE, RECORD_BYTES, record_of
 from llmkube_downloader.units import human_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
-    from typing import Any
 
     from llmkube_downloader.store.layout import Layout
 
@@ -40,18 +38,24 @@ class Use:
     - pod: the pod's UID.
     - host: its name, or that of the machine; empty when unknown.
     - since: when the pod first used the key; 0 when unknown.
-    - renewed: when it last said so.
+    - entries: the names of those entries of the key that it may have open; None for all of them.
+    - renewed: when it last said that it uses the key.
     """
 
     path: Path
     pod: str
     host: str
     since: float
+    entries: frozenset[str] | None
     renewed: float
 
     def is_live(self, now: float) -> bool:
         """Return whether the lease counts."""
         return now - self.renewed <= USE_SECONDS
+
+    def may_have(self, entry_name: str) -> bool:
+        """Return whether the pod may have an entry open."""
+        return self.entries is None or entry_name in self.entries
 
     def in_words(self, now: float) -> str:
         """Return who holds the lease, and how old it is."""
@@ -141,21 +145,9 @@ def _read(path: Path) -> Use:
     # Opening it makes an NFS client ask for its time. What the client remembers may be from before it was renewed.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        renewed, record = os.fstat(descriptor).st_mtime, _record(os.read(descriptor, RECORD_BYTES))
+        renewed, record = os.fstat(descriptor).st_mtime, record_of(os.read(descriptor, RECORD_BYTES)) or {}
     finally:
         os.close(descriptor)
     pod = path.name.split(".", 3)[3] if path.name.startswith(_SWEPT) else path.name.removeprefix(LEASE)
-    return Use(path, pod, str(record.get("host", "")), _since(record), renewed)
-
-
-def _record(data: bytes) -> dict[str, Any]:
-    try:
-        record = json.loads(data)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _since(record: dict[str, Any]) -> float:
-    since = record.get("since")
-    return float(since) if type(since) is int else 0.0
+    entries = None if record.get("opening", True) or record["entries"] is None else frozenset(record["entries"])
+    return Use(path, pod, str(record.get("host", "")), float(record.get("since", 0)), entries, renewed)
