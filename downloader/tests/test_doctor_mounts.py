@@ -10,7 +10,7 @@ import pytest
 from building import failing
 from examining import ROOTFS, findings
 
-from llmkube_downloader.doctor import mounts
+from llmkube_downloader.store import mounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,8 +76,8 @@ class TestFileSystem:
     ) -> None:
         mounted(
             "29 22 0:39 / POINT rw - fuse.gcsfuse covered rw",
-            "30 22 0:40 / POINT rw - xfs /dev/sda rw",
-            "31 22 0:41 / POINT/below rw - fuse.gcsfuse below rw",
+            "30 29 0:40 / POINT rw - xfs /dev/sda rw",
+            "31 30 0:41 / POINT/below rw - fuse.gcsfuse below rw",
             "broken line",
         )
         done = examine()

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from llmkube_downloader.doctor.contents import examine
 from llmkube_downloader.doctor.finding import Finding, Level, fine, of_error, problem, warning
-from llmkube_downloader.doctor.mounts import Mount, judge, mount_of
+from llmkube_downloader.doctor.mounts import judge, kind_of
 from llmkube_downloader.doctor.probes import try_out
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.report import SCHEMA, usage_json
 from llmkube_downloader.store.disk import file_server_now, identity, storage_errors
 from llmkube_downloader.store.layout import Layout, nonce
+from llmkube_downloader.store.mounts import mount_of
 from llmkube_downloader.store.volume import unwritable, usage
 from llmkube_downloader.units import human_duration, human_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from llmkube_downloader.store.mounts import Mount
 
 _DIRECTORY, _ACCESS, _SPACE, _FILES, _CLOCK = "directory", "access", "space", "number of files", "clock"
 _SCARCE = 0.05
@@ -54,7 +57,7 @@ def _report(root: Path, mount: Mount | None, findings: list[Finding]) -> dict[st
         "schema": SCHEMA,
         "root": str(root),
         "user": identity(),
-        "fileSystem": mount.kind if mount else None,
+        "fileSystem": kind_of(mount) if mount else None,
         "mountPoint": mount.point if mount else None,
         "volume": volume,
         "findings": [finding.to_json() for finding in findings],

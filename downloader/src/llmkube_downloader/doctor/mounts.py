@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llmkube_downloader.doctor.finding import Finding, fine, problem, warning
 from llmkube_downloader.errors import ExitCode
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llmkube_downloader.store.mounts import Mount
+
 _CHECK = "file system"
-_TABLE = Path("/proc/self/mountinfo")
-_ESCAPE = re.compile(r"\\([0-7]{3})")
 
 # Buckets in the place of directories: a rename copies, or is not possible, and a file can not be changed in place.
 _OBJECT_STORES = frozenset(
@@ -45,50 +46,30 @@ _CONTAINER = frozenset(("overlay", "aufs"))
 _SMALL_FILES = frozenset(("vfat", "msdos"))
 
 
-@dataclass(frozen=True)
-class Mount:
-    """A mounted file system.
-
-    - point: where it is mounted.
-    - kind: its type, such as ``ext4`` or ``gcsfuse``; without the ``fuse.`` that the kernel puts before some.
-    - read_only: whether nobody can write through this mount.
-    """
-
-    point: str
-    kind: str
-    read_only: bool
-
-
-def mount_of(path: Path) -> Mount | None:
-    """Return what holds a path, or None where the kernel does not say."""
-    try:
-        lines = _TABLE.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return None
-    real = path.resolve()
-    holding = [mount for line in lines if (mount := _parse(line)) and real.is_relative_to(mount.point)]
-    # Of those with the same point, the last one covers the others.
-    return max(reversed(holding), key=lambda mount: len(mount.point), default=None)
-
-
 def judge(mount: Mount | None, root: Path) -> Finding:
     """Return whether a file system of this kind can hold a cache."""
     if mount is None:
         return fine(_CHECK, "the kernel does not say which one it is", root)
-    place = f"{mount.kind}, mounted at {mount.point}"
-    if mount.kind in _OBJECT_STORES:
+    kind = kind_of(mount)
+    place = f"{kind}, mounted at {mount.point}"
+    if kind in _OBJECT_STORES:
         return _object_store(place, mount, root)
-    if mount.kind in _SMALL_FILES:
+    if kind in _SMALL_FILES:
         action = "Use a volume with another file system."
         return problem(_CHECK, f"{place}: its files end at 4 GiB", root, action, ExitCode.FILE_SYSTEM)
-    if mount.kind in _CONTAINER:
+    if kind in _CONTAINER:
         action = f"Mount a volume at {root}, or give the directory of the volume with --root."
         return warning(_CHECK, f"{place}: it belongs to the container and is lost with it", root, action)
-    if mount.kind in _MEMORY:
+    if kind in _MEMORY:
         action = "Use another volume where entries should last."
         return warning(_CHECK, f"{place}: it lies in memory and is lost with its pod or machine", root, action)
-    shared = " over the network" if mount.kind in _NETWORK else ""
+    shared = " over the network" if kind in _NETWORK else ""
     return fine(_CHECK, place + shared, root)
+
+
+def kind_of(mount: Mount) -> str:
+    """Return what a mounted file system is; some buckets name themselves only as what is mounted."""
+    return mount.device if mount.kind == "fuse" and mount.device in _OBJECT_STORES else mount.kind
 
 
 def _object_store(place: str, mount: Mount, root: Path) -> Finding:
@@ -98,20 +79,3 @@ def _object_store(place: str, mount: Mount, root: Path) -> Finding:
     action = "Use a volume with a file system of its own (block storage, NFS, CephFS); read the bucket as a source."
     what = f"{place}: an object store, which can neither rename directories nor write files in place as a cache needs"
     return problem(_CHECK, what, root, action, ExitCode.FILE_SYSTEM)
-
-
-def _parse(line: str) -> Mount | None:
-    """Parse a line: id, parent, device, root, point, options, optional fields, ``-``, type, source, super options."""
-    fields, _, rest = line.partition(" - ")
-    before, after = fields.split(" "), rest.split(" ")
-    if len(before) < 6 or len(after) < 3:
-        return None
-    kind = after[0].removeprefix("fuse.")
-    # Some name themselves only as the source of a mount of type fuse.
-    if kind == "fuse" and after[1] in _OBJECT_STORES:
-        kind = after[1]
-    return Mount(_unescape(before[4]), kind, "ro" in before[5].split(",") or "ro" in after[2].split(","))
-
-
-def _unescape(text: str) -> str:
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)

@@ -155,15 +155,3 @@ def size_of_tree(path: Path) -> int:
             with suppress(FileNotFoundError):
                 total += (Path(directory) / name).lstat().st_size
     return total
-
-
-def file_system_type(path: Path) -> str:
-    """Return the type of the file system that holds a path, such as ``ext4``; empty when the kernel does not say."""
-    device = path.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    with suppress(OSError):
-        for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            fields = line.split()
-            if fields[2] == wanted:
-                return fields[fields.index("-") + 1]
-    return ""

@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from llmkube_downloader.store.beacon import is_stale, me, read_record, started_at
-from llmkube_downloader.store.disk import file_system_type
+from llmkube_downloader.store.mounts import file_system_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,11 @@ def life_of(beacon: Path) -> Life:
     record = read_record(beacon)
     if record and (record.get("released") or _is_dead(beacon, record)):
         return Life.DEAD
-    return Life.STALE if is_stale(beacon) else Life.LIVE
+    if is_stale(beacon):
+        return Life.STALE
+    # What is gone reads as empty and is not stale; nobody is to wait for it.
+    beacon.stat()
+    return Life.LIVE
 
 
 def _is_dead(beacon: Path, record: Mapping[str, Any]) -> bool:

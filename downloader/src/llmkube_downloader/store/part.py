@@ -9,8 +9,9 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from llmkube_downloader.store.disk import create_exclusively, file_system_type, storage_errors
+from llmkube_downloader.store.disk import create_exclusively, storage_errors
 from llmkube_downloader.store.journal import Identity, Journal, Kept, begin_journal, go_on_with_journal, read_journal
+from llmkube_downloader.store.mounts import file_system_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
