@@ -72,6 +72,19 @@ def test_an_empty_beacon_is_about_to_be_locked(beacon_of: Callable[..., Path]) -
     assert life_of(path) is Life.STALE
 
 
+@pytest.mark.parametrize("vanishes", ["before", "meanwhile"])
+def test_a_beacon_that_is_gone_is_not_taken_for_one_that_lives(
+    beacon_of: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, vanishes: str
+) -> None:
+    path = beacon_of(**ELSEWHERE)
+    if vanishes == "before":
+        path.unlink()
+    else:
+        monkeypatch.setattr(life, "file_system_type", lambda gone: gone.unlink() or "nfs4")
+    with pytest.raises(FileNotFoundError):
+        life_of(path)
+
+
 @pytest.mark.parametrize(
     ("owner", "heard", "silent"),
     [
