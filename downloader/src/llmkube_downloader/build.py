@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from llmkube_downloader import __version__
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.expectations import check_kept_hashes, check_size, expected_hashes
-from llmkube_downloader.places import places
+from llmkube_downloader.places import from_first, places
 from llmkube_downloader.sources.copies import with_copies
 from llmkube_downloader.store.disk import storage_errors
 from llmkube_downloader.store.entry import State, look
@@ -38,15 +38,6 @@ if TYPE_CHECKING:
     from llmkube_downloader.transfer.progress import Meter
 
 _TOOL = f"llmkube-downloader {__version__}"
-# What one place lacks, another one may have.
-_ELSEWHERE = (
-    ExitCode.AUTH,
-    ExitCode.NOT_FOUND,
-    ExitCode.INTEGRITY,
-    ExitCode.ORIGIN_UNAVAILABLE,
-    ExitCode.RATE_LIMITED,
-    ExitCode.TLS,
-)
 
 
 class Builder:
@@ -79,16 +70,7 @@ class Builder:
         Raises DownloaderError: that of the last place.
         """
         self._clear_the_way()
-        candidates = places(self._request, self._client)
-        while len(candidates) > 1:
-            place, *candidates = candidates
-            try:
-                return self._build_from(place)
-            except DownloaderError as error:
-                if error.code not in _ELSEWHERE:
-                    raise
-                self._meter.say(f"{error.cause}; trying {candidates[0].name}")
-        return self._build_from(candidates[0])
+        return from_first(places(self._request, self._client), self._build_from, self._meter.say)
 
     def _clear_the_way(self) -> None:
         """Empty the trash, and refuse to work on what is not ours."""

@@ -68,9 +68,15 @@ def _fetch_missing(request: Request, layout: Layout, meter: Meter, began: float)
         held(lease, meter.progress) as heartbeat,
         open_client(request.allow_http, request.stall_timeout, meter) as client,
     ):
-        Builder(request, layout, client, meter, heartbeat).build()
+        found = look(layout, request.source.key)
+        if foreign := found.state is State.FOREIGN:
+            from llmkube_downloader.adopt.by_fetch import adopt_found
+
+            adopt_found(request, found, layout, client, meter, heartbeat)
+        else:
+            Builder(request, layout, client, meter, heartbeat).build()
         entry = look(layout, request.source.key)
-    return _outcome("fetched", request, entry, meter, client, began)
+    return _outcome("adopted" if foreign else "fetched", request, entry, meter, client, began)
 
 
 def _problems(request: Request, entry: Entry) -> list[Problem]:
@@ -126,9 +132,10 @@ def _outcome(
     manifest = entry.manifest
     if manifest is None:
         raise deleted_meanwhile(entry.path)
-    reused = manifest.size if result == "hit" else meter.reused
+    reused = manifest.size if result in ("hit", "adopted") else meter.reused
+    received = 0 if result == "adopted" else meter.received
     seconds, requests, volume = time.monotonic() - began, client.traffic.requests, usage(request.root)
-    return Outcome(result, entry.path, manifest, meter.received, seconds, requests, volume, reused, stale=stale)
+    return Outcome(result, entry.path, manifest, received, seconds, requests, volume, reused, stale=stale)
 
 
 @contextmanager

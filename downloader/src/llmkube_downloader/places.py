@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.request import Refresh
 from llmkube_downloader.sources import origin_of
 from llmkube_downloader.sources.copies import plan_of_entry
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
     from llmkube_downloader.request import Request
     from llmkube_downloader.sources.interface import Plan
     from llmkube_downloader.transfer.client import HttpClient
+
+_Made = TypeVar("_Made")
+# What one place lacks, another one may have.
+_ELSEWHERE = (
+    ExitCode.AUTH,
+    ExitCode.NOT_FOUND,
+    ExitCode.INTEGRITY,
+    ExitCode.ORIGIN_UNAVAILABLE,
+    ExitCode.RATE_LIMITED,
+    ExitCode.TLS,
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,22 @@ def places(request: Request, client: HttpClient) -> list[Place]:
     found = [_mirror(source, client, address) for address in request.mirrors]
     found.append(Place(source.display, lambda: origin_of(source, client).resolve(source)))
     return found if request.refresh is not Refresh.NEVER else [*_caches(request), *found]
+
+
+def from_first(candidates: list[Place], make: Callable[[Place], _Made], say: Callable[[str], None]) -> _Made:
+    """Return what is made of the first place that has the model.
+
+    Raises DownloaderError: that of the last place.
+    """
+    while len(candidates) > 1:
+        place, *candidates = candidates
+        try:
+            return make(place)
+        except DownloaderError as error:
+            if error.code not in _ELSEWHERE:
+                raise
+            say(f"{error.cause}; trying {candidates[0].name}")
+    return make(candidates[0])
 
 
 def _caches(request: Request) -> list[Place]:

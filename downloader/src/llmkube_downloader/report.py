@@ -26,7 +26,8 @@ class Outcome:
     """What a fetch came to.
 
     - result: ``hit`` when the entry was there, also when another pod put it there while we waited; ``refreshed`` when a
-      newer content was fetched beside it; ``fetched`` else.
+      newer content was fetched beside it; ``adopted`` when others had put it there, and it is what its origin has;
+      ``fetched`` else.
     - entry: absolute path of the entry.
     - manifest: what it holds.
     - bytes_fetched: bytes received from the origin, also those thrown away.

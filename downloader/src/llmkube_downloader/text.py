@@ -18,6 +18,8 @@ def fetch_text(report: dict[str, Any]) -> str:
     """Return what a fetch came to; the last line is the path of the entry."""
     if report["result"] == "hit":
         summary = f"{report['key']} is there: {_content(report)}"
+    elif report["result"] == "adopted":
+        summary = f"{report['key']} was there and is adopted: {_content(report)}"
     else:
         rate = human_size(report["bytesFetched"] / max(report["seconds"], 0.001))
         summary = f"{report['key']} fetched: {_content(report)} in {human_duration(report['seconds'])}, {rate}/s"

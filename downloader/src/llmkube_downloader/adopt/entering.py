@@ -137,7 +137,7 @@ def refuse_renaming(candidate: Candidate, entry: Path) -> None:
         raise DownloaderError(
             ExitCode.POLICY,
             f"{path} would have to be called model.gguf to be found by servers",
-            "Let it be renamed with --move; nothing else is changed.",
+            "Let it be renamed with llmkube-downloader adopt --move; nothing else is changed.",
         )
 
 

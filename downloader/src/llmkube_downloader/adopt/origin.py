@@ -11,7 +11,7 @@ from llmkube_downloader.key import parse_source
 from llmkube_downloader.sources import origin_of
 
 if TYPE_CHECKING:
-    from llmkube_downloader.sources.interface import RemoteFile
+    from llmkube_downloader.sources.interface import Plan, RemoteFile
     from llmkube_downloader.transfer.client import HttpClient
 
 
@@ -37,7 +37,14 @@ def confirmed(candidate: Candidate, client: HttpClient) -> Candidate:
             include=source.include,
             exclude=source.exclude,
         )
-    plan = origin_of(source, client).resolve(source)
+    return matching(candidate, origin_of(source, client).resolve(source))
+
+
+def matching(candidate: Candidate, plan: Plan) -> Candidate:
+    """Return a candidate with the files, hashes and revision of a plan.
+
+    Raises DownloaderError: INTEGRITY, when it lacks a file, or has one of another size.
+    """
     present = {file.name: file for file in candidate.files}
     wanted = {remote.path: remote for remote in plan.files}
     missing = sorted(wanted.keys() - present.keys())

@@ -52,15 +52,17 @@ def publish(
     return manifest
 
 
-def refuse_foreign(layout: Layout, entry: Entry) -> None:
+def refuse_foreign(layout: Layout, entry: Entry, why: str = "") -> None:
     """Refuse to take the name of a directory that is not ours to move.
+
+    - why: what it is not used for, where somebody has looked.
 
     Raises DownloaderError: POLICY.
     """
     if entry.state is State.FOREIGN:
         raise DownloaderError(
             ExitCode.POLICY,
-            f"{entry.path} holds files that llmkube-downloader did not write",
+            f"{entry.path} holds files that llmkube-downloader did not write" + (f": {why}" if why else ""),
             f"Move the directory away, or remove it: llmkube-downloader remove --root {layout.root} "
             f"{entry.key} --force",
         )
