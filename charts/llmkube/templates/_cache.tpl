@@ -98,7 +98,7 @@ Given the root context.
 {{- if $entry.files }}{{ $name = first $entry.files }}
 {{- else if has $entry.scheme (list "https" "http") }}{{ $name = regexReplaceAll "[?#].*$" .Values.model.source "" }}
 {{- else if has $entry.scheme (list "s3" "gs" "az" "file") }}{{ $name = .Values.model.source }}{{ end -}}
-{{- $parts := and (has $entry.scheme (list "hf" "file")) (regexMatch "-0*1-of-0*([2-9]|[1-9][0-9]+)[.]gguf$" $name) -}}
+{{- $parts := and (has $entry.scheme (list "hf" "file" "https" "http")) (regexMatch "-0*1-of-0*([2-9]|[1-9][0-9]+)[.]gguf$" $name) -}}
 {{- if .Values.model.include -}}
 {{- $entry.directory -}}
 {{- else if and $parts (not $entry.files) -}}

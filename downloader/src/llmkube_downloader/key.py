@@ -80,7 +80,7 @@ class Source:
         address, mark, query = self.base.partition("?")
         if not self.url or not mark:
             return self.base
-        return address if _is_signed(self.url) else address + mark + "&".join(map(_without_secret, query.split("&")))
+        return address if is_signed(self.url) else address + mark + "&".join(map(_without_secret, query.split("&")))
 
     def at(self, revision: str) -> Source:
         """Return the source at another revision; what it shows of itself stays as it is."""
@@ -173,13 +173,14 @@ def _parse_url(text: str) -> tuple[str, str]:
             "Leave user and password out of the address; give credentials in a mounted secret.",
         )
     address, mark, query = url.partition("?")
-    if not _is_signed(url):
+    if not is_signed(url):
         return url, url
     kept = "&".join(part for part in query.split("&") if not _is_signature_parameter(_name(part)))
     return (address + mark + kept if kept else address), url
 
 
-def _is_signed(url: str) -> bool:
+def is_signed(url: str) -> bool:
+    """Return whether a URL holds a signature, which opens this address and no other one."""
     return any(_name(part) in _SIGNATURES for part in url.partition("?")[2].split("&"))
 
 

@@ -1,4 +1,4 @@
-"""Plain web servers: one file per address."""
+"""Plain web servers: one file per address, and all shards for that of the first one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.key import is_signed
 from llmkube_downloader.sources.interface import Plan, RemoteFile, Span
 from llmkube_downloader.sources.selection import checked_path, refuse_selection
+from llmkube_downloader.sources.shards import all_shards
+from llmkube_downloader.transfer.address import parse_address
 
 if TYPE_CHECKING:
     from llmkube_downloader.key import Source
@@ -28,13 +31,18 @@ class HttpOrigin:
         self._mirror = mirror
 
     def resolve(self, source: Source) -> Plan:
-        """Ask for the file's size and, where the server announces one, its hash."""
+        """Ask for each file's size and, where the server announces one, its hash."""
         refuse_selection(source)
-        url, path = self._mirror or source.url, file_name(source.url)
+        names = [file_name(url) for url in _addresses(source.url)]
+        addresses = _addresses(self._mirror or source.url)
+        if len(addresses) != len(names):
+            raise _one_of(self._mirror or source.url, names)
+        return Plan(None, tuple(map(self._described, addresses, names)))
+
+    def _described(self, url: str, path: str) -> RemoteFile:
         announced = self._client.describe(url)
         at_origin = HttpFile(self._client, url, path)
-        remote = RemoteFile(path, announced.size, announced.sha256, at_origin.open, announced.validator)
-        return Plan(None, (remote,))
+        return RemoteFile(path, announced.size, announced.sha256, at_origin.open, announced.validator)
 
 
 class HttpFile:
@@ -85,3 +93,27 @@ def file_name(url: str) -> str:
     """
     last = urlsplit(url).path.rpartition("/")[2]
     return checked_path(unquote(last).rpartition("/")[2] or _NAMELESS)
+
+
+def _addresses(url: str) -> list[str]:
+    """Return the addresses of what a URL stands for: the first shard of a GGUF file for all, which lie beside it.
+
+    Raises DownloaderError: POLICY, when it is signed, which the others would have to be each for itself.
+    """
+    path, mark, query = url.partition("?")
+    paths = all_shards(path)
+    if len(paths) > 1 and is_signed(url):
+        raise DownloaderError(
+            ExitCode.POLICY,
+            f"{parse_address(url).display} is the first of {len(paths)} shards, and its signature opens no other one",
+            "Give an address without a signature, or have all shards mounted and fetch them from file:// or pvc://.",
+        )
+    return [other + mark + query for other in paths]
+
+
+def _one_of(mirror: str, names: list[str]) -> DownloaderError:
+    return DownloaderError(
+        ExitCode.NOT_FOUND,
+        f"{parse_address(mirror).display} is not the address of a first of {len(names)} shards",
+        f"Give a mirror whose address ends in {names[0]}.",
+    )

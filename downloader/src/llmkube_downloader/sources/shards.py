@@ -60,6 +60,14 @@ def with_shards(path: str, available: Iterable[str]) -> list[str]:
     return [other for other in available if whole_name(other) == whole_name(path)]
 
 
+def all_shards(path: str) -> list[str]:
+    """Return the paths of what a file stands for, where nobody lists what there is: as ``with_shards`` does."""
+    shard = _parse(path)
+    if shard is None or not is_first_shard(path):
+        return [path]
+    return [path, *(shard.sibling(number) for number in range(2, int(shard.total) + 1))]
+
+
 def check_shards(chosen: Iterable[str], available: Iterable[str], place: str) -> None:
     """Refuse shards of a file that is not whole.
 
