@@ -118,7 +118,7 @@ class Builder:
                 meter.end()
             states = states_of(received)
             manifest = self._publish(opened, _manifest(request, plan, wanted, received, states), states)
-        check_kept_hashes(request, manifest)
+        check_kept_hashes(request.hashes, manifest)
         return manifest
 
     def _publish(self, opened: Attempt, manifest: Manifest, states: bytes) -> Manifest:
@@ -139,7 +139,7 @@ class Builder:
 
 def _wanted(request: Request, plan: Plan) -> list[Wanted]:
     """Return the files of a plan with their names in the entry and the hashes they must have."""
-    hashes = expected_hashes(request, plan)
+    hashes = expected_hashes(request.hashes, {remote.path: remote.sha256 for remote in plan.files})
     names = entry_names([remote.path for remote in plan.files])
     return [Wanted(remote, names[remote.path], hashes[remote.path]) for remote in plan.files]
 

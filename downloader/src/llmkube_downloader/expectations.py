@@ -9,26 +9,34 @@ from llmkube_downloader.store.layout import entry_names
 from llmkube_downloader.units import human_size
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llmkube_downloader.request import Request
     from llmkube_downloader.sources.interface import Plan
     from llmkube_downloader.store.manifest import Manifest
 
 
-def expected_hashes(request: Request, plan: Plan) -> dict[str, str | None]:
-    """Return what each remote file's SHA-256 has to be, as the user or the origin says, None when neither does."""
-    names = entry_names([remote.path for remote in plan.files])
-    _check_hashes_are_for(request, names)
-    given = {path: _hash_for(request, path, names[path], only=len(names) == 1) for path in names}
-    for remote in plan.files:
-        if given[remote.path] and remote.sha256 and given[remote.path] != remote.sha256:
-            raise _other_hash(remote.path, given[remote.path], f"its origin announces {remote.sha256}")
-    return {remote.path: given[remote.path] or remote.sha256 for remote in plan.files}
+def expected_hashes(hashes: Mapping[str, str], announced: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return what each file's SHA-256 has to be, as the user or the origin says, None when neither does.
+
+    - hashes: what the user expects, by the path at the source or in the entry; the empty path stands for the only file.
+    - announced: what the origin says of each file, by its path there.
+
+    Raises DownloaderError: USAGE, when one is for no such file; INTEGRITY, when both say something else.
+    """
+    names = entry_names(list(announced))
+    _check_hashes_are_for(hashes, names)
+    given = {path: _hash_for(hashes, path, names[path], only=len(names) == 1) for path in names}
+    for path, sha256 in announced.items():
+        if given[path] and sha256 and given[path] != sha256:
+            raise _other_hash(path, given[path], f"its origin announces {sha256}")
+    return {path: given[path] or announced[path] for path in names}
 
 
-def _check_hashes_are_for(request: Request, names: dict[str, str]) -> None:
+def _check_hashes_are_for(hashes: Mapping[str, str], names: dict[str, str]) -> None:
     """Refuse an expectation that nothing would be compared with; ``names`` maps paths at the origin to the entry's."""
-    unknown = set(request.hashes) - {"", *names, *names.values()}
-    if unknown or ("" in request.hashes and len(names) > 1):
+    unknown = set(hashes) - {"", *names, *names.values()}
+    if unknown or ("" in hashes and len(names) > 1):
         raise DownloaderError(
             ExitCode.USAGE,
             f"--sha256 is for {', '.join(sorted(unknown)) or 'one file'}, selected are {', '.join(sorted(names))}",
@@ -36,16 +44,18 @@ def _check_hashes_are_for(request: Request, names: dict[str, str]) -> None:
         )
 
 
-def _hash_for(request: Request, origin: str, name: str, *, only: bool) -> str | None:
-    hashes = request.hashes
+def _hash_for(hashes: Mapping[str, str], origin: str, name: str, *, only: bool) -> str | None:
     return hashes.get(origin) or hashes.get(name) or (hashes.get("") if only else None)
 
 
-def check_kept_hashes(request: Request, manifest: Manifest) -> None:
-    """Compare what the user expects with what was proven when the entry was built."""
-    _check_hashes_are_for(request, {file.origin: file.path for file in manifest.files})
+def check_kept_hashes(hashes: Mapping[str, str], manifest: Manifest) -> None:
+    """Compare what the user expects with what was proven when the entry was built.
+
+    Raises DownloaderError: as ``expected_hashes`` does.
+    """
+    _check_hashes_are_for(hashes, {file.origin: file.path for file in manifest.files})
     for file in manifest.files:
-        expected = _hash_for(request, file.origin, file.path, only=len(manifest.files) == 1)
+        expected = _hash_for(hashes, file.origin, file.path, only=len(manifest.files) == 1)
         if expected and expected != file.sha256:
             raise _other_hash(file.origin, expected, f"the entry {manifest.key} has {file.sha256}")
 

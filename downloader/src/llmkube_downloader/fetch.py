@@ -113,7 +113,7 @@ def _refresh(request: Request, layout: Layout, entry: Entry, meter: Meter, began
 
 def _hit(request: Request, entry: Entry, began: float) -> Outcome:
     manifest = cast(Manifest, entry.manifest)
-    check_kept_hashes(request, manifest)
+    check_kept_hashes(request.hashes, manifest)
     return Outcome("hit", entry.path, manifest, 0, time.monotonic() - began, 0, usage(request.root), manifest.size)
 
 

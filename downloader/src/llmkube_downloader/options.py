@@ -176,16 +176,22 @@ def allow_http_flag() -> Callable[[_Command], _Command]:
     )
 
 
+def sha256_flag() -> Callable[[_Command], _Command]:
+    """Return the decorator of --sha256, whose value is a dictionary of hashes by path."""
+    return flag(
+        "--sha256",
+        "The expected SHA-256 of the file, or of PATH where there are several. Repeatable.",
+        multiple=True,
+        type=_ExpectedHash(),
+        metavar="[PATH=]HEX",
+        callback=lambda _context, _parameter, pairs: dict(pairs),
+    )
+
+
 def transfer_flags(command: _Command) -> _Command:
     """Add the flags that say how something is fetched."""
     decorators = [
-        flag(
-            "--sha256",
-            "The expected SHA-256 of the file, or of PATH where there are several. Repeatable.",
-            multiple=True,
-            type=_ExpectedHash(),
-            metavar="[PATH=]HEX",
-        ),
+        sha256_flag(),
         allow_http_flag(),
         flag(
             "--lock-wait",

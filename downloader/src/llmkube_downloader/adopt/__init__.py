@@ -19,6 +19,7 @@ from llmkube_downloader.adopt.origin import confirmed
 from llmkube_downloader.adopt.reading import check_structure
 from llmkube_downloader.adopt.workplace import put_back_interrupted
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.expectations import check_kept_hashes, expected_hashes
 from llmkube_downloader.report import SCHEMA, usage_json
 from llmkube_downloader.store.disk import names_in, storage_errors
 from llmkube_downloader.store.entry import State, check_root, look
@@ -44,6 +45,7 @@ class Wish:
     - root: the directory that holds the entries; absolute.
     - place: where files of others lie; None for directories of the root.
     - source: what they are of; None when that is to be found out.
+    - hashes: the expected SHA-256 of its files by path; the empty path stands for the only file.
     - move: whether they may be taken from where they lie, and renamed.
     - dry_run: whether to say only what would be done.
     """
@@ -51,6 +53,7 @@ class Wish:
     root: Path
     place: Path | None = None
     source: Source | None = None
+    hashes: dict[str, str] = field(default_factory=dict)
     move: bool = False
     dry_run: bool = False
 
@@ -159,7 +162,8 @@ def _adopt_one(
     candidate: Candidate, wish: Wish, layout: Layout, client: HttpClient | None, meter: Meter
 ) -> dict[str, Any]:
     entry = look(layout, candidate.key)
-    if entry.state is State.COMPLETE:
+    if entry.state is State.COMPLETE and entry.manifest:
+        check_kept_hashes(wish.hashes, entry.manifest)
         return _adopted_json(layout, candidate, "present", 0)
     if not candidate.in_place:
         refuse_foreign(layout, entry)
@@ -167,11 +171,18 @@ def _adopt_one(
         refuse_renaming(candidate, entry.path)
     if client is not None:
         candidate = confirmed(candidate, client)
+    candidate = _expected(candidate, wish.hashes)
     if wish.dry_run:
         return _adopted_json(layout, candidate, "planned", _to_copy(candidate, wish))
     meter.say(f"adopting {candidate.place} as {candidate.title}: {human_size(candidate.size)}")
     copied = _enter(candidate, wish, layout, meter)
     return _adopted_json(layout, candidate, "adopted", copied)
+
+
+def _expected(candidate: Candidate, hashes: dict[str, str]) -> Candidate:
+    """Return a candidate whose files have to have the hashes that the user expects, too."""
+    expected = expected_hashes(hashes, {file.name: file.sha256 for file in candidate.files})
+    return replace(candidate, files=tuple(replace(file, sha256=expected[file.name]) for file in candidate.files))
 
 
 def _enter(candidate: Candidate, wish: Wish, layout: Layout, meter: Meter) -> int:

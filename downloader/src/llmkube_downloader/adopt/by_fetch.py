@@ -79,7 +79,7 @@ def _promised(request: Request, candidate: Candidate, plan: Plan) -> Candidate:
     """
     if request.most is not None and candidate.size > request.most:
         raise _doubtful(f"{candidate.place} has {human_size(candidate.size)}, {human_size(request.most)} are expected")
-    hashes = expected_hashes(request, plan)
+    hashes = expected_hashes(request.hashes, {remote.path: remote.sha256 for remote in plan.files})
     for remote in plan.files:
         if not hashes[remote.path] and (remote.size is None or request.refresh is Refresh.ALWAYS):
             raise _doubtful(f"nobody says which hash {remote.path} has to have")

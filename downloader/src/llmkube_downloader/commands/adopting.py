@@ -18,6 +18,7 @@ from llmkube_downloader.options import (
     path_flag,
     root_flag,
     selection_flags,
+    sha256_flag,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _STALL_SECONDS = 60.0
     "--source", "What the files are of; without it, what a hub's cache says, or nothing but the key.", metavar="SOURCE"
 )
 @selection_flags
+@sha256_flag()
 @flag("--move", "Take the files from where they lie, and rename them, instead of copying.", is_flag=True)
 @flag("--verify-origin", "Adopt only what the origin confirms: every file, its size and its hash.", is_flag=True)
 @flag("--dry-run", "Say what would be done, and change nothing.", is_flag=True)
@@ -59,7 +61,7 @@ def adopt_command(root: Path, output: str, **flags: Any) -> int:
 
     meter = Meter(sys.stderr)
     with reported(output), ExitStack() as stack:
-        wish = Wish(root, flags["from"], _source(flags), move=flags["move"], dry_run=flags["dry_run"])
+        wish = Wish(root, flags["from"], _source(flags), flags["sha256"], flags["move"], flags["dry_run"])
         client = None
         if flags["verify_origin"]:
             from llmkube_downloader.fetch import open_client
@@ -73,7 +75,7 @@ def adopt_command(root: Path, output: str, **flags: Any) -> int:
 def _source(flags: dict[str, Any]) -> Source | None:
     """Return the source that the user names.
 
-    Raises DownloaderError: USAGE, also when something is selected of nothing.
+    Raises DownloaderError: USAGE, also when something is selected, or a hash expected, of nothing.
     """
     from llmkube_downloader.key import parse_source
 
@@ -84,4 +86,6 @@ def _source(flags: dict[str, Any]) -> Source | None:
         raise DownloaderError(
             ExitCode.USAGE, "something is selected, but of no source", "Name the source with --source."
         )
+    if flags["sha256"]:
+        raise DownloaderError(ExitCode.USAGE, "--sha256 does not say of which source", "Name the source with --source.")
     return None

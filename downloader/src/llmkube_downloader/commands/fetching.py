@@ -45,7 +45,7 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
         request = Request(
             source=_parsed(source, flags),
             root=root,
-            hashes=dict(flags["sha256"]),
+            hashes=flags["sha256"],
             allow_http=flags["allow_http"],
             lock_wait=flags["lock_wait"],
             stall_timeout=flags["stall_timeout"],
