@@ -108,9 +108,10 @@ class Builder:
         wanted = _wanted(request, plan)
         with attempt(self._layout, request.source.key, self._heartbeat) as opened:
             reused = opened.keep_only([identity_of(each) for each in wanted])
+            shared = _share(opened, wanted)
             total = check_size(request, plan, opened.allocated())
             meter.say(f"fetching {request.source.display}: {_in_words(plan, total, reused)}")
-            meter.begin(total, reused)
+            meter.begin(total, reused + shared)
             limits = Limits(request.connections, request.limit_rate, request.most)
             try:
                 received = Download(self._client.retries, meter, limits, total).receive(wanted, opened)
@@ -142,6 +143,15 @@ def _wanted(request: Request, plan: Plan) -> list[Wanted]:
     hashes = expected_hashes(request.hashes, {remote.path: remote.sha256 for remote in plan.files})
     names = entry_names([remote.path for remote in plan.files])
     return [Wanted(remote, names[remote.path], hashes[remote.path]) for remote in plan.files]
+
+
+def _share(opened: Attempt, wanted: list[Wanted]) -> int:
+    """Let copies share the blocks of what they are copies of, where the file system can; return the bytes of these.
+
+    They are hashed where they lie then, like what an earlier attempt received.
+    """
+    copies = [(each, each.remote.copy) for each in wanted if each.sha256]
+    return sum(opened.share(copy, identity_of(each)) for each, copy in copies if copy)
 
 
 def _manifest(request: Request, plan: Plan, wanted: list[Wanted], received: list[Received], states: bytes) -> Manifest:

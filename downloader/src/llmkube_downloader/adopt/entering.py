@@ -9,10 +9,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from llmkube_downloader import __version__
-from llmkube_downloader.adopt.reading import clone, copy, prove
+from llmkube_downloader.adopt.reading import copy, prove
 from llmkube_downloader.adopt.workplace import workplace
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store.disk import names_in, storage_errors, sync_directory, write_durably
+from llmkube_downloader.store.disk import names_in, share_blocks, storage_errors, sync_directory, write_durably
 from llmkube_downloader.store.layout import MANIFEST_NAME, STATES_NAME
 from llmkube_downloader.store.manifest import FileRecord, Manifest, Selection
 from llmkube_downloader.store.publish import publish
@@ -90,7 +90,7 @@ class Entering:
         targets = {file.name: place.target(candidate.names[file.name]) for file in candidate.files}
         movable = [file for file in candidate.files if self.move and is_movable(file, self.layout.root)]
         others = [file for file in candidate.files if file not in movable]
-        cloned = [file for file in others if clone(file, targets[file.name])]
+        cloned = [file for file in others if share_blocks(file.path, targets[file.name])]
         copied = [file for file in others if file not in cloned]
         check_space(self.layout.root, sum(file.size for file in copied))
         advance = self.meter.advance

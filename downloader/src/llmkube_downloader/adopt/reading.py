@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 1024 * 1024
 # Bytes after which a copy is made durable, so that its end does not take minutes.
 _SYNC_BYTES = 256 * 1024 * 1024
-# linux/fs.h: let a file share the blocks of another one until either changes.
-_FICLONE = 0x40049409
 _FETCH = "Its bytes are damaged, or somebody changed them: fetch the source instead."
 
 
@@ -72,23 +69,6 @@ def copy(original: Original, target: Path, advance: Callable[[int], None]) -> Pr
         return _read(original, original.path, writer, advance)
     finally:
         os.close(writer)
-
-
-def clone(original: Original, target: Path) -> bool:
-    """Create a file that shares the blocks of the original, and return whether the file system can do that."""
-    reader = os.open(original.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        writer = create_exclusively(target)
-        try:
-            fcntl.ioctl(writer, _FICLONE, reader)
-        except OSError:
-            target.unlink()
-            return False
-        finally:
-            os.close(writer)
-    finally:
-        os.close(reader)
-    return True
 
 
 def _read(original: Original, path: Path, writer: int | None, advance: Callable[[int], None]) -> Proof:

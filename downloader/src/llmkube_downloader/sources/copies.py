@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def plan_of_entry(entry: Path, manifest: Manifest) -> Plan:
     """Return the plan to copy an entry of another cache."""
     files = (
-        RemoteFile(file.origin, file.size, file.sha256, open_local(entry / file.path), file.validator, copy=True)
+        RemoteFile(file.origin, file.size, file.sha256, open_local(place), file.validator, copy=place)
         for file in manifest.files
+        for place in [entry / file.path]
     )
     return Plan(manifest.revision, tuple(files))
 
@@ -52,4 +53,4 @@ def _held(wanted: set[str], roots: Sequence[Path], damaged: Path | None) -> dict
 def _copied(remote: RemoteFile, held: dict[str, Path]) -> RemoteFile:
     if remote.copy or remote.sha256 not in held:
         return remote
-    return replace(remote, open=open_local(held[remote.sha256]), copy=True)
+    return replace(remote, open=open_local(held[remote.sha256]), copy=held[remote.sha256])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from llmkube_downloader.key import Source
 
@@ -63,7 +64,7 @@ class RemoteFile:
     - sha256: what the origin says its hash is, 64 hexadecimal digits; None when it does not say.
     - open: starts receiving a span of the file.
     - validator: what the origin calls the content now, byte for byte; None when it does not say.
-    - copy: whether it is a copy on a volume, which costs no bandwidth and may be damaged.
+    - copy: where a copy of it lies on a volume that is taken instead, which costs no bandwidth and may be damaged.
     """
 
     path: str
@@ -71,7 +72,7 @@ class RemoteFile:
     sha256: str | None
     open: Callable[[Span], Body]
     validator: str | None = None
-    copy: bool = False
+    copy: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ _UNSUITABLE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.EILSEQ)
 # A directory can not be synced on every file system; where it can not, there is nothing to sync.
 _NO_DIRECTORY_SYNC = (errno.EINVAL, errno.EOPNOTSUPP, errno.EACCES, errno.EBADF)
 _STALE_RETRIES = 3
+# linux/fs.h: let a file share the blocks of another one until either changes.
+_FICLONE = 0x40049409
 
 
 @contextmanager
@@ -71,9 +74,38 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def create_exclusively(path: Path) -> int:
     """Create a file that must not exist yet and return its descriptor, open for reading and writing."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def share_blocks(source: Path, target: Path) -> bool:
+    """Create a file that shares the blocks of another one, and return whether the file system can do that.
+
+    Raises OSError: when one can not be read, or the other one not be made.
+    """
+    reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        writer = create_exclusively(target)
+        try:
+            fcntl.ioctl(writer, _FICLONE, reader)
+        except OSError:
+            target.unlink()
+            return False
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
+    return True
 
 
 def write_durably(path: Path, data: bytes) -> None:

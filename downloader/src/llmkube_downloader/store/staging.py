@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.beacon import Beacon, is_stale, me, read_record
-from llmkube_downloader.store.disk import create_exclusively, names_in, storage_errors
+from llmkube_downloader.store.disk import create_exclusively, names_in, share_blocks, storage_errors, sync_file
 from llmkube_downloader.store.journal import forget_unsynced, read_journal, write_journal
 from llmkube_downloader.store.layout import nonce
 from llmkube_downloader.store.life import Life, life_of
@@ -94,9 +94,7 @@ class Attempt:
         """
         with storage_errors(f"creating {identity.path} in {self.files}"):
             try:
-                for parent in reversed(PurePosixPath(identity.path).parents[:-1]):
-                    # One level at a time: the attempt itself must not come back when somebody removed it.
-                    (self.files / parent).mkdir(exist_ok=True)
+                _make_parents(self.files, identity.path)
                 place, journal = self.files / identity.path, self.journal(identity.path)
                 self._parts.append(Part(place, journal, identity, same_boot=self.same_boot))
                 return self._parts[-1]
@@ -170,6 +168,28 @@ class Attempt:
         _copy_ranges(reader, target, ranges)
         write_journal(journal, identity, ranges, states)
 
+    def share(self, source: Path, identity: Identity) -> int:
+        """Begin a file with the blocks of another one, and return its bytes; 0 where the file system can not do that.
+
+        What is there of the file already is gone on with instead.
+
+        Raises DownloaderError: as storage_errors does; what keeps blocks from being shared is no error.
+        """
+        if identity.size is None or self._kept(identity):
+            return 0
+        target, journal = self.files / identity.path, self.journal(identity.path)
+        with storage_errors(f"removing {target}"):
+            with suppress(OSError):
+                _make_parents(self.files, identity.path)
+                if share_blocks(source, target) and target.stat().st_size == identity.size:
+                    sync_file(target)
+                    write_journal(journal, identity, [(0, identity.size)], {})
+                    return identity.size
+            # Whatever is wrong is told when the bytes are copied.
+            journal.unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
+        return 0
+
     def is_empty(self) -> bool:
         """Return whether nothing in the attempt is worth to be gone on with."""
         journals = [read_journal(self.journals / name, same_boot=self.same_boot) for name in names_in(self.journals)]
@@ -231,6 +251,12 @@ def deleted_meanwhile(path: Path) -> DownloaderError:
         f"{path} was removed meanwhile",
         "Fetch the model again if it is still wanted.",
     )
+
+
+def _make_parents(files: Path, path: str) -> None:
+    """Make the directories above a file, one level at a time: the attempt must not come back when it was removed."""
+    for parent in reversed(PurePosixPath(path).parents[:-1]):
+        (files / parent).mkdir(exist_ok=True)
 
 
 def _begin(layout: Layout, key: str) -> tuple[Attempt, Beacon]:

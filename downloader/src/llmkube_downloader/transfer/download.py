@@ -126,7 +126,7 @@ class Download:
         return Receiver(feed, self._ring, self._patience, self._pace, self._syncer, self._count)
 
     def _count(self, file: Incoming, count: int) -> None:
-        self._meter.advance(count, copied=file.remote.copy)
+        self._meter.advance(count, copied=file.remote.copy is not None)
         if self._limits.most is not None and self._meter.done > self._limits.most:
             raise too_large("what the origin sends goes on", self._limits.most)
 
