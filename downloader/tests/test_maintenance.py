@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from building import KEY, stage
-from using import OTHER_POD, lease, publish_entry, supersede
+from using import OTHER_POD, POD, lease, publish_entry, supersede
 from weights import gguf
 
 from llmkube_downloader.store.entry import look
@@ -59,6 +59,7 @@ def test_an_entry_is_listed_with_what_it_holds(run: Run, root: Path, key: str, t
         "lastUsed": None,
         "pinned": False,
         "users": 0,
+        "pods": [],
     }
 
 
@@ -66,12 +67,12 @@ def test_who_uses_an_entry_is_listed_with_it(layout: Layout, run: Run) -> None:
     publish_entry(layout)
     lease(layout, OTHER_POD, days=30)
     (entry,) = entries(run, layout.root)
-    assert (entry["users"], entry["pinned"]) == (0, False)
+    assert (entry["users"], entry["pods"], entry["pinned"]) == (0, [], False)
     assert datetime.now(timezone.utc) - datetime.fromisoformat(entry["lastUsed"]) > timedelta(days=29)
     lease(layout)
     run("pin", KEY, "--root", layout.root)
     (entry,) = entries(run, layout.root)
-    assert (entry["users"], entry["pinned"]) == (1, True)
+    assert (entry["users"], entry["pods"], entry["pinned"]) == (1, [POD], True)
     assert datetime.now(timezone.utc) - datetime.fromisoformat(entry["lastUsed"]) < timedelta(minutes=5)
     row = run("list", "--root", layout.root).out.splitlines()[1].split()
     assert row[-3:] == ["1", "yes", "hf://org/repo"]
@@ -86,6 +87,8 @@ def test_what_no_starter_opens_has_no_users(layout: Layout, run: Run) -> None:
     for entry in entries(run, layout.root):
         assert entry["state"] in ("partial", "damaged")
         assert (entry["users"], entry["pinned"], entry["lastUsed"]) == (0, False, None)
+        # They are a reason all the same why the key is not removed.
+        assert entry["pods"] == [POD]
 
 
 def test_generations_are_entries_of_their_key(layout: Layout, run: Run) -> None:

@@ -195,18 +195,24 @@ def test_many_users_are_named_in_part(run: Run, layout: Layout, entry: Path) -> 
     assert "(pod-4), seen 0s ago; and 2 more" in run("remove", KEY, "--root", layout.root).err
 
 
-def test_leases_of_pods_that_do_not_exist_do_not_count(run: Run, layout: Layout, entry: Path) -> None:
-    lease(layout)
-    assert run("remove", KEY, "--root", layout.root, "--live-pods", f"{OTHER_POD},{POD}").code == 21
+def test_leases_of_pods_that_are_gone_do_not_count(run: Run, layout: Layout, entry: Path) -> None:
+    for pod in (POD, OTHER_POD):
+        lease(layout, pod)
+    refused = run("remove", KEY, "--root", layout.root, "--gone-pods", OTHER_POD)
+    assert refused.code == 21
+    assert f"({POD})" in refused.err
+    assert OTHER_POD not in refused.err
+    assert "--gone-pods" in refused.err
     assert entry.exists()
-    assert run("remove", KEY, "--root", layout.root, "--live-pods", "").code == 0
+    assert run("remove", KEY, "--root", layout.root, "--gone-pods", f"{OTHER_POD},{POD}").code == 0
 
 
 def test_a_pod_that_came_after_the_list_of_pods_counts(
     run: Run, layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    lease(layout, OTHER_POD)
     between(monkeypatch, lambda: lease(layout))
-    assert run("remove", KEY, "--root", layout.root, "--live-pods", OTHER_POD).code == 21
+    assert run("remove", KEY, "--root", layout.root, "--gone-pods", OTHER_POD).code == 21
     assert entry.exists()
 
 

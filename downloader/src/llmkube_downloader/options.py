@@ -270,12 +270,13 @@ def transfer_flags(command: _Command) -> _Command:
     return command
 
 
-def live_pods_flag() -> Callable[[_Command], _Command]:
-    """Return the decorator of --live-pods."""
+def gone_pods_flag() -> Callable[[_Command], _Command]:
+    """Return the decorator of --gone-pods."""
     return flag(
-        "--live-pods",
-        "UIDs of all pods that exist: the use leases of others do not count. Without it all count for 7 days.",
+        "--gone-pods",
+        "UIDs of pods that exist no more: their use leases do not count. Those of all others do for 7 days.",
         type=_Names(),
+        default="",
         metavar="UID,...",
     )
 

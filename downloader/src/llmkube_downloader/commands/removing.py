@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmkube_downloader.commands.answer import answer, reported, warn
-from llmkube_downloader.options import criteria_flags, examples, flag, live_pods_flag, output_flag, root_flag
+from llmkube_downloader.options import criteria_flags, examples, flag, gone_pods_flag, output_flag, root_flag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @click.argument("keys", metavar="KEY...", nargs=-1, required=True)
 @root_flag()
 @flag("--force", "Also remove what is used, pinned or being fetched, and what llmkube did not write.", is_flag=True)
-@live_pods_flag()
+@gone_pods_flag()
 @output_flag()
-def remove_command(keys: tuple[str, ...], root: Path, force: bool, live_pods: list[str] | None, output: str) -> None:
+def remove_command(keys: tuple[str, ...], root: Path, force: bool, gone_pods: list[str], output: str) -> None:
     """Remove entries, with everything else on the volume that belongs to their keys.
 
     Nothing is removed when one of the keys can not be: one that a pod uses, that is pinned or being fetched.
@@ -31,7 +31,7 @@ def remove_command(keys: tuple[str, ...], root: Path, force: bool, live_pods: li
     from llmkube_downloader.maintenance.text import forced_text, remove_text
 
     with reported(output):
-        removals = plan_removal(root, keys, force=force, live_pods=live_pods)
+        removals = plan_removal(root, keys, force=force, gone_pods=gone_pods)
         for removal in removals:
             if removal.harmed:
                 warn(forced_text(removal.doomed.key, removal.harmed))

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Usage:
-    """How a key is used: seconds of the file server, None when no lease tells."""
+    """How a key is used.
 
+    - pods: the UIDs of the pods whose leases count.
+    - last: in seconds of the file server; None when no lease tells.
+    - users: how many of them may have the entry open.
+    """
+
+    pods: tuple[str, ...] = ()
     last: float | None = None
     users: int = 0
     pinned: bool = False
@@ -53,14 +59,16 @@ def bytes_of(entry: Entry) -> int:
 
 
 def _usage_of(layout: Layout, entry: Entry) -> _Usage:
-    """Return how the key of an entry is used; nobody uses what is not below the root under a key's name."""
-    if entry.key is None or entry.path.parent != layout.root:
+    """Return how the key of an entry is used; nobody opens what is not below the root under a key's name."""
+    if entry.key is None:
         return _Usage()
     with storage_errors(f"reading {layout.leases(entry.key)}"):
         leases = uses(layout, entry.key)
         # Asking the file server for its time takes writing to it, and a list changes nothing. Nothing is decided here.
-        users = sum(use.is_live(time.time()) for use in leases)
-        return _Usage(last_used(leases), users, is_pinned(layout, entry.key))
+        pods = tuple(use.pod for use in leases if use.is_live(time.time()))
+        if entry.path.parent != layout.root:
+            return _Usage(pods)
+        return _Usage(pods, last_used(leases), len(pods), is_pinned(layout, entry.key))
 
 
 def _entry_json(entry: Entry, used: _Usage) -> dict[str, Any]:
@@ -77,6 +85,7 @@ def _entry_json(entry: Entry, used: _Usage) -> dict[str, Any]:
         "lastUsed": None if used.last is None else _iso(used.last),
         "pinned": used.pinned,
         "users": used.users,
+        "pods": sorted(used.pods),
         **({"problem": entry.problem} if entry.problem else {}),
     }
 

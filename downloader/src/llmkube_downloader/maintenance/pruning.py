@@ -104,7 +104,7 @@ def _remove(layout: Layout, item: Item) -> int:
             item.key,
             (name,),
             whole=False,
-            counts=lambda _, use: use.may_have(name),
+            counts=lambda use: use.may_have(name),
             is_due=lambda: is_superseded(layout, item.key, name),
         )
         return remove_all(layout, [superseded], force=False)

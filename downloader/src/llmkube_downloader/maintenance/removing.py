@@ -18,7 +18,7 @@ from llmkube_downloader.store.users import Use, who_uses
 from llmkube_downloader.store.volume import usage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from llmkube_downloader.store.layout import Layout
@@ -38,20 +38,23 @@ class Removal:
     harmed: tuple[str, ...] = ()
 
 
-def plan_removal(
-    root: Path, keys: Sequence[str], *, force: bool, live_pods: Collection[str] | None = None
-) -> list[Removal]:
+def plan_removal(root: Path, keys: Sequence[str], *, force: bool, gone_pods: Collection[str] = ()) -> list[Removal]:
     """Return what removing keys would remove.
 
-    - live_pods: UIDs of the pods that exist; the leases of others do not count. None when nobody knows.
+    - gone_pods: UIDs of pods that exist no more; their leases do not count.
 
     Raises DownloaderError: NOT_FOUND for a key that is not there; POLICY for one that is used, pinned or being fetched,
     or that holds files of others, unless forced.
     """
     layout = opened(root)
     keys = list(dict.fromkeys(map(checked_key, keys)))
+    gone = frozenset(gone_pods)
+
+    def counts(use: Use) -> bool:
+        return use.pod not in gone
+
     with storage_errors(f"reading {root}"):
-        return [_plan_one(layout, key, _Counted(live_pods), force=force) for key in keys]
+        return [_plan_one(layout, key, counts, force=force) for key in keys]
 
 
 def remove(root: Path, removals: Sequence[Removal], *, force: bool) -> dict[str, Any]:
@@ -73,18 +76,7 @@ def remove(root: Path, removals: Sequence[Removal], *, force: bool) -> dict[str,
     }
 
 
-@dataclass(frozen=True)
-class _Counted:
-    """Says which leases are a reason not to remove a key."""
-
-    live_pods: Collection[str] | None
-
-    def __call__(self, intended: float, use: Use) -> bool:
-        """Return whether a lease counts. One written after the intent to remove is that of a pod that no list knows."""
-        return self.live_pods is None or use.pod in self.live_pods or use.renewed >= intended
-
-
-def _plan_one(layout: Layout, key: str, counts: _Counted, *, force: bool) -> Removal:
+def _plan_one(layout: Layout, key: str, counts: Callable[[Use], bool], *, force: bool) -> Removal:
     names = generations(layout, key)
     attempts = [layout.staging(key)] if layout.staging(key).exists() else []
     rest = (*attempts, *(damaged.path for damaged in quarantined(layout) if damaged.key == key))
@@ -96,9 +88,9 @@ def _plan_one(layout: Layout, key: str, counts: _Counted, *, force: bool) -> Rem
     return Removal(Doomed(key, tuple(names), rest, counts=counts), size, _harmed(layout, key, counts, force=force))
 
 
-def _harmed(layout: Layout, key: str, counts: _Counted, *, force: bool) -> tuple[str, ...]:
+def _harmed(layout: Layout, key: str, counts: Callable[[Use], bool], *, force: bool) -> tuple[str, ...]:
     holder = holder_of(layout, key)
-    users = who_uses(layout, key, lambda use: counts(float("inf"), use))
+    users = who_uses(layout, key, counts)
     if holder and not force:
         raise being_fetched(key, holder)
     if users and not force:

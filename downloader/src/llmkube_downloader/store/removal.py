@@ -47,7 +47,7 @@ class Doomed:
     - names: entries below the root.
     - rest: directories of the key that no server reads: attempts, damaged copies.
     - whole: the key goes as a whole: its refs and its pin go as well.
-    - counts: which leases of pods are a reason not to remove it; given the time of the intent and a lease.
+    - counts: which leases of pods are a reason not to remove it.
     - is_due: whether the reason to remove it still holds.
     """
 
@@ -55,7 +55,7 @@ class Doomed:
     names: tuple[str, ...]
     rest: tuple[Path, ...] = ()
     whole: bool = True
-    counts: Callable[[float, Use], bool] = lambda _, __: True
+    counts: Callable[[Use], bool] = lambda _: True
     is_due: Callable[[], bool] = lambda: True
 
 
@@ -101,7 +101,7 @@ class _Removal:
                 f"{', '.join(self._doomed.names)} is what pods are to start from again",
                 "Nothing has to be done.",
             )
-        if not self._force and (users := who_uses(self._layout, self._doomed.key, self._counts)):
+        if not self._force and (users := who_uses(self._layout, self._doomed.key, self._doomed.counts)):
             raise in_use(self._doomed.key, users)
 
     def condemn(self) -> None:
@@ -129,9 +129,6 @@ class _Removal:
             lift_pin(layout, doomed.key)
         return given_up
 
-    def _counts(self, use: Use) -> bool:
-        return self._doomed.counts(self._intent.written, use)
-
 
 class _Intent:
     """The file that makes starters wait."""
@@ -142,7 +139,6 @@ class _Intent:
         self._path = layout.leases(key) / f"{INTENT}{self.nonce}"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._beacon = _beacon(self._path)
-        self.written = self._path.stat().st_mtime
 
     def is_over(self) -> bool:
         """Return whether starters may soon take the writer for dead."""
@@ -162,7 +158,7 @@ def in_use(key: str, users: Sequence[str]) -> DownloaderError:
     return DownloaderError(
         ExitCode.POLICY,
         f"{key} is in use: {'; '.join(users[:_NAMED])}{more}",
-        "Stop these pods and name those that exist with --live-pods (else a lease counts for 7 days), lift the pin "
+        "Stop these pods and name those that are gone with --gone-pods (else a lease counts for 7 days), lift the pin "
         "with `unpin`, or remove it all the same with --force.",
     )
 
