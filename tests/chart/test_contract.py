@@ -66,6 +66,14 @@ def test_containers_have_the_names_of_the_contract(rendered: list[Object]) -> No
                 assert container["name"] == LABELS["containers"]["maintenance"]
 
 
+def test_only_a_fetch_of_a_pod_that_lasts_is_told_the_pods_uid(rendered: list[Object]) -> None:
+    for manifest in rendered:
+        for container in containers(manifest):
+            told = LABELS["variables"]["podUID"] in {variable["name"] for variable in container.get("env", [])}
+            is_fetch = container.get("args", [""])[0] == "fetch"
+            assert told == (is_fetch and manifest["kind"] == "Deployment"), container["name"]
+
+
 def test_no_environment_variable_is_there_twice(rendered: list[Object]) -> None:
     for manifest in rendered:
         for container in containers(manifest):

@@ -1,6 +1,6 @@
 {{/*
 A container that runs the downloader with the cache mounted for writing.
-Given a dict: root, name, args (list of texts), secret (name of the Secret with credentials, empty: none).
+Given a dict: root, name, component, args (list of texts), secret (name of the Secret with credentials, empty: none).
 */}}
 {{- define "llmkube.downloader.container" -}}
 name: {{ .name }}
@@ -35,10 +35,22 @@ volumeMounts:
 
 {{/*
 The environment the chart gives the downloader, as a map. Names in here are refused in downloader.env.
-Given a dict: root, secret.
+Only a server's pod is told its UID, under which a fetch says for a week that the pod uses the entry. The pod of a Job uses
+none, and would keep it from being removed; nor does a second process ever start in it, to go on with what the first one left.
+Given a dict: root, component, secret.
 */}}
 {{- define "llmkube.downloader.env" -}}
 HOME: /tmp
+LLMKUBE_NODE_NAME:
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+{{- if eq .component "server" }}
+LLMKUBE_POD_UID:
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.uid
+{{- end }}
 LLMKUBE_ROOT: {{ .root.Values.modelCache.mountPath }}
 LLMKUBE_REPORT: /dev/termination-log
 {{- with .root.Values.downloader.allowHttp }}
@@ -54,10 +66,11 @@ LLMKUBE_CREDENTIALS: /var/run/secrets/llmkube
 
 {{/*
 The container that fetches one entry, in the server's pod and in preload Jobs alike.
-Given a dict: root, entry.
+Given a dict: root, component, entry.
 */}}
 {{- define "llmkube.downloader.fetch" -}}
-{{- include "llmkube.downloader.container" (dict "root" .root "name" "fetch" "args" .entry.args "secret" .entry.secret) -}}
+{{- include "llmkube.downloader.container" (dict "root" .root "name" "fetch" "component" .component "args" .entry.args
+      "secret" .entry.secret) -}}
 {{- end -}}
 
 {{/*

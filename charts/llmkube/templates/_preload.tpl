@@ -1,6 +1,6 @@
 {{/*
 The part of a preload Job that may not change once it exists, and from which its name is made.
-Given a dict: root, entry.
+Given a dict: root, component, entry.
 */}}
 {{- define "llmkube.preload.spec" -}}
 {{- /* A failure that would only repeat ends the Job at once; an eviction does not count as a try. */ -}}
@@ -18,7 +18,7 @@ podFailurePolicy:
 template:
   metadata:
     labels:
-      {{- include "llmkube.labels.pod" (dict "root" .root "component" "preload" "entry" .entry) | nindent 6 }}
+      {{- include "llmkube.labels.pod" . | nindent 6 }}
     annotations:
       {{- include "llmkube.labels.annotations" . | nindent 6 }}
   spec:

@@ -1,4 +1,4 @@
-"""The labels, annotations, container names and exit codes through which the plugin sees what the other parts made."""
+"""The labels, annotations, names and exit codes through which the plugin sees what the other parts made."""
 
 LABEL_RELEASE = "llmkube.dev/release"
 LABEL_COMPONENT = "app.kubernetes.io/component"
@@ -18,6 +18,8 @@ COMPONENT_MAINTENANCE = "maintenance"
 
 CONTAINER_FETCH = "fetch"
 CONTAINER_MAINTENANCE = "maintenance"
+
+VARIABLE_POD_UID = "LLMKUBE_POD_UID"
 
 EXIT_NAMES = {
     0: "ok",

@@ -55,6 +55,8 @@ def preload_from_server(deployment: Object, cache: Cache) -> Object:
     template = copy.deepcopy(deployment["spec"]["template"])
     spec = template["spec"]
     fetch = _container(spec.pop("initContainers", []), contract.CONTAINER_FETCH, deployment)
+    # A server's pod says under its UID that it uses the entry. This one will have ended without having used it.
+    fetch["env"] = [variable for variable in fetch.get("env", []) if variable["name"] != contract.VARIABLE_POD_UID]
     mounted = {mount["name"] for mount in fetch.get("volumeMounts", [])}
     spec["containers"] = [fetch]
     spec["volumes"] = [volume for volume in spec.get("volumes", []) if volume["name"] in mounted]
