@@ -23,7 +23,7 @@ def web(cluster: FakeKubernetes) -> FakeKubernetes:
     held = [releases.on_volume(releases.TINY_KEY, bytes=1 << 20), old]
 
     def play(job: dict[str, Any]) -> Script:
-        verb, *keys = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        verb, *keys = arguments_of(job)
         if verb == "list":
             return releases.volume(*held)
         removed = [{"key": entry["key"], "bytes": entry["bytes"]} for entry in held if entry["key"] in keys]
@@ -35,9 +35,12 @@ def web(cluster: FakeKubernetes) -> FakeKubernetes:
 
 def removals(cluster: FakeKubernetes) -> list[list[str]]:
     """Return the arguments of the Jobs that remove something."""
-    jobs = cluster.created("jobs")
-    arguments = [job["spec"]["template"]["spec"]["containers"][0]["args"] for job in jobs]
-    return [each for each in arguments if each[0] == "remove"]
+    return [arguments for job in cluster.created("jobs") if (arguments := arguments_of(job))[0] == "remove"]
+
+
+def arguments_of(job: dict[str, Any]) -> list[str]:
+    arguments: list[str] = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    return arguments
 
 
 def test_an_entry_is_shown_removed_and_its_bytes_counted(web: FakeKubernetes, run: Run) -> None:
@@ -163,6 +166,52 @@ def test_a_maintenance_pod_keeps_nothing(web: FakeKubernetes, run: Run) -> None:
     web.add(releases.pod_of(template, "m", releases.job_pod({"running": {}}, "Running", "maintenance")))
 
     assert run("cache", "clear", ORPHAN, "--yes").exit_code == 0
+
+
+def says_it_uses(cluster: FakeKubernetes, *uids: str) -> None:
+    """Let the volume's entry carry the use leases of pods."""
+    play, held = cluster.plays, releases.on_volume(ORPHAN, pods=list(uids))
+    cluster.plays = lambda job: releases.volume(held) if "list" in arguments_of(job) else play(job)
+
+
+def test_what_pods_that_are_gone_said_of_an_entry_does_not_keep_it(web: FakeKubernetes, run: Run) -> None:
+    says_it_uses(web, "uid-gone", "uid-over", "uid-here")
+    over, here = releases.stranger("over", "web-model-cache"), releases.stranger("here", "another-claim")
+    over["metadata"]["uid"], over["status"]["phase"] = "uid-over", "Succeeded"
+    # It may reach the same storage on another way, and says that it does.
+    here["metadata"]["uid"] = "uid-here"
+    web.add(over, here)
+
+    assert run("cache", "clear", ORPHAN, "--yes").exit_code == 0
+    assert removals(web) == [["remove", ORPHAN, "--gone-pods=uid-gone,uid-over", "-o", "json"]]
+
+
+def test_a_pod_that_came_while_the_volume_was_read_is_not_taken_for_gone(web: FakeKubernetes, run: Run) -> None:
+    says_it_uses(web, "uid-late")
+    play = web.plays
+
+    def pod_comes(job: dict[str, Any]) -> Script:
+        late = releases.stranger("late", "another-claim")
+        late["metadata"]["uid"] = "uid-late"
+        web.add(late)
+        return play(job)
+
+    web.plays = pod_comes
+
+    assert run("cache", "clear", ORPHAN, "--yes").exit_code == 0
+    assert removals(web) == [["remove", ORPHAN, "-o", "json"]]
+
+
+def test_a_pod_that_only_the_volume_knows_is_named_too(web: FakeKubernetes, run: Run) -> None:
+    refusal = releases.failed(21, "policy", f"{ORPHAN} is in use: pod web-7 (uid-7), seen 3s ago", "Stop these pods.")
+    refused = Script([releases.job_pod(releases.ended(21), "Failed", "maintenance")], json.dumps(refusal))
+    play = web.plays
+    web.plays = lambda job: refused if "remove" in arguments_of(job) else play(job)
+
+    result = run("cache", "clear", ORPHAN, "--yes")
+
+    assert result.exit_code == 21
+    assert "pod web-7 (uid-7), seen 3s ago" in result.stderr
 
 
 def test_force_removes_what_is_in_use_and_says_so_to_the_downloader(web: FakeKubernetes, run: Run) -> None:

@@ -166,6 +166,21 @@ def test_removing_needs_yes_off_a_terminal(here: RunHere, weights: Path, root: P
     assert list(root.glob("*/weights.bin"))
 
 
+def test_what_a_pod_said_of_an_entry_keeps_it_where_no_pods_are_known(
+    here: RunHere, weights: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLMKUBE_POD_UID", "uid-7")
+    here("preload", weights.as_uri())
+
+    refused = here("clear", "--all", "--yes")
+
+    assert refused.exit_code == 21
+    assert "(uid-7), seen" in refused.stderr
+    assert list(root.glob("*/weights.bin"))
+    assert here("clear", "--all", "--yes", "--force").exit_code == 0
+    assert not list(root.glob("*/weights.bin"))
+
+
 def test_a_release_means_nothing_in_a_directory(here: RunHere) -> None:
     result = here("preload", "web")
 

@@ -49,6 +49,16 @@ def test_a_job_has_the_pod_of_the_maintenance_cronjob_with_other_arguments(clust
     assert spec["ttlSecondsAfterFinished"] == 3600
 
 
+def test_kubernetes_expands_nothing_in_the_arguments_of_a_job(cluster: FakeKubernetes, run: Run) -> None:
+    cluster.add(*releases.serving())
+    cluster.plays = lambda _: releases.maintenance_says({"schema": 1, "entries": []})
+
+    run("cache", "verify", "$(HF_TOKEN)")
+
+    [job] = cluster.created("jobs")
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["verify", "$$(HF_TOKEN)", "-o", "json"]
+
+
 def test_a_job_tells_who_made_it_and_belongs_to_no_other_tool(cluster: FakeKubernetes, run: Run) -> None:
     items = releases.serving()
     tracked = releases.of_kind(items, "CronJob")["metadata"]

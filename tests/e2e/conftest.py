@@ -97,6 +97,17 @@ def volume_bytes(node: Local) -> Callable[[str, str], dict[str, int]]:
 
 
 @pytest.fixture
+def volume_leases(node: Local) -> Callable[[str, str], list[str]]:
+    """Reads, on the volume itself, the UIDs of the pods that say that they use an entry of a claim."""
+
+    def read(namespace: str, claim: str) -> list[str]:
+        leases = _volume_folder(node, namespace, claim).glob(".llmkube/leases/*/use.*")
+        return sorted(lease.name.removeprefix("use.") for lease in leases)
+
+    return read
+
+
+@pytest.fixture
 def volume_text(node: Local) -> Callable[[str, str], str]:
     """Reads every small file of a claim's volume: manifests, records, leases."""
 

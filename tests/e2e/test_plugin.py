@@ -18,6 +18,7 @@ pytestmark = pytest.mark.cluster
 SMALL = "hf://acme/small/model-f16.gguf"
 OTHER = "hf://acme/other/model-f16.gguf"
 Measure = Callable[[str, str], dict[str, int]]
+Leases = Callable[[str, str], list[str]]
 
 
 def _entries(space: Space, *flags: str) -> list[Any]:
@@ -81,20 +82,27 @@ def test_preload_that_can_not_succeed_ends_with_the_downloaders_exit_code(served
     assert "nothing.gguf" in done.err
 
 
-def test_clear_refuses_what_a_pod_uses_and_names_the_pod(served: Space, volume_bytes: Measure) -> None:
+def test_clear_refuses_what_a_pod_uses_and_names_the_pod(
+    served: Space, volume_bytes: Measure, volume_leases: Leases
+) -> None:
     before = volume_bytes(served.name, "small-model-cache")
-    pod = served.pods("small", "server")[0]["metadata"]["name"]
+    (metadata,) = (pod["metadata"] for pod in served.pods("small", "server"))
+    pod = metadata["name"]
+    # The preload Job's pod was there before, and uses nothing.
+    assert volume_leases(served.name, "small-model-cache") == [metadata["uid"]]
     done = served.llmkube("cache", "clear", "--model", "small", "--yes", check=False)
     assert done.code != 0
     assert pod in done.out + done.err
     assert volume_bytes(served.name, "small-model-cache") == before
 
 
-def test_clear_frees_the_bytes_and_the_next_start_downloads_again(
-    served: Space, hub: FakeHub, volume_bytes: Measure
+def test_clear_frees_the_bytes_at_once_when_the_pods_are_gone_and_the_next_start_downloads_again(
+    served: Space, hub: FakeHub, volume_bytes: Measure, volume_leases: Leases
 ) -> None:
+    (gone,) = (pod["metadata"]["uid"] for pod in served.pods("small", "server"))
     served.kubectl("scale", "deployment/small", "--replicas=0")
     served.kubectl("wait", "--for=delete", "pod", "--selector=app.kubernetes.io/component=server", "--timeout=90s")
+    assert volume_leases(served.name, "small-model-cache") == [gone]
     (entry,) = _entries(served)
     on_volume = volume_bytes(served.name, "small-model-cache")[entry["key"]]
     done = served.llmkube("cache", "clear", entry["key"], "--yes", "-o", "json")

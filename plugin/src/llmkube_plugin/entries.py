@@ -31,6 +31,7 @@ class _Sighting:
     scanned: bool = False
     created: datetime | None = None
     problem: str = ""
+    leases: tuple[str, ...] = ()
 
 
 @dataclass
@@ -143,6 +144,7 @@ def _volume_sighting(volume: Volume, main: dict[str, Any], records: list[dict[st
         scanned=True,
         created=units.moment(main["created"]),
         problem=main.get("problem", ""),
+        leases=tuple(main["pods"]),
     )
 
 
@@ -184,6 +186,7 @@ def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entr
         created=newest.created,
         problem=newest.problem,
         directory=evidence.directory,
+        leases=newest.leases,
     )
 
 

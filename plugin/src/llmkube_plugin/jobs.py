@@ -9,7 +9,7 @@ from llmkube_plugin import contract, pods
 from llmkube_plugin.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmkube_plugin.kube import Object
     from llmkube_plugin.model import Cache
@@ -38,7 +38,8 @@ def maintenance(cache: Cache, arguments: Sequence[str]) -> Object:
     """Return a Job that runs the downloader once with `arguments` on the volume of a cache."""
     cronjob = maintenance_cronjob(cache)
     template = copy.deepcopy(cronjob["spec"]["jobTemplate"]["spec"]["template"])
-    _container(template["spec"]["containers"], contract.CONTAINER_MAINTENANCE, cronjob)["args"] = list(arguments)
+    container = _container(template["spec"]["containers"], contract.CONTAINER_MAINTENANCE, cronjob)
+    container["args"] = _literal(arguments)
     spec = {"backoffLimit": 0, "template": template}
     return _job(spec, contract.COMPONENT_MAINTENANCE, origin=cronjob, cache=cache)
 
@@ -71,13 +72,17 @@ def preload_source(cache: Cache, source: str, shown: str, selection: Selection) 
     template = copy.deepcopy(cronjob["spec"]["jobTemplate"]["spec"]["template"])
     container = _container(template["spec"]["containers"], contract.CONTAINER_MAINTENANCE, cronjob)
     container["name"] = contract.CONTAINER_FETCH
-    # Kubernetes expands $(NAME) in arguments, which could print a token.
-    container["args"] = [text.replace("$", "$$") for text in ("fetch", source, *selection.arguments())]
+    container["args"] = _literal(("fetch", source, *selection.arguments()))
     annotations = {contract.ANNOTATION_SOURCE: shown}
     if selection.revision:
         annotations[contract.ANNOTATION_REVISION] = selection.revision
     spec = _retrying(template, container)
     return _job(spec, contract.COMPONENT_PRELOAD, origin=cronjob, cache=cache, annotations=annotations)
+
+
+def _literal(arguments: Iterable[str]) -> list[str]:
+    """Return arguments as they are meant: Kubernetes expands $(NAME) in them, which could print a token."""
+    return [text.replace("$", "$$") for text in arguments]
 
 
 def maintenance_cronjob(cache: Cache) -> Object:

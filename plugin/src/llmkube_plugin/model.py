@@ -46,7 +46,8 @@ class Entry:
     `bytes` and `last_used` are None when unknown; `observed` is when the report or the scan saw the state and the size,
     and `scanned` tells the two apart. `users` are the pods that may have the entry open. `claim` is empty for an
     ephemeral cache; `key` for a source whose fetch has not reported yet, and for a foreign directory whose name
-    (`directory`) is no key. `problem` says why an entry is damaged.
+    (`directory`) is no key. `problem` says why an entry is damaged. `leases` are the UIDs of the pods that said on the
+    volume, when it was read, that they use the key.
     """
 
     namespace: str
@@ -66,6 +67,7 @@ class Entry:
     created: datetime | None = None
     problem: str = ""
     directory: str = ""
+    leases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from llmkube_plugin.model import ABSENT
 from llmkube_plugin.scan import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from llmkube_plugin.entries import Identity
@@ -60,10 +60,20 @@ class Claims:
         for cache in self._caches:
             mine = [entry for entry in plan if entry.claim == cache.claim]
             if mine:
-                with volumes.running(self._cluster, [cache], _removal(mine, force=force), self._output) as runs:
+                arguments = _removal(mine, self._gone(mine), force=force)
+                with volumes.running(self._cluster, [cache], arguments, self._output) as runs:
                     freed += sum(_freed(run.report(self._timeout)) for run in runs)
                 self._forget({(entry.namespace, entry.claim, entry.key) for entry in mine})
         return freed
+
+    def _gone(self, plan: Iterable[Entry]) -> set[str]:
+        """Return the UIDs of the pods that said on a volume that they use an entry, and are gone.
+
+        They are asked for after the volume was read: whoever said it later is not among them.
+        """
+        existing = self._cluster.objects(kube.PODS, self._cluster.namespace)
+        live = {pod["metadata"]["uid"] for pod in existing if not pods.is_over(pod)}
+        return {uid for entry in plan for uid in entry.leases} - live
 
     def _forget(self, removed: set[Identity]) -> None:
         """Delete the pods that have ended and whose reports would go on telling of entries that are gone."""
@@ -119,7 +129,7 @@ class Directory:
 
     def remove(self, plan: list[Entry], *, force: bool) -> int:
         """Remove entries, and return the bytes that this freed."""
-        return _freed(self._downloader.run(self._directory, _removal(plan, force=force)))
+        return _freed(self._downloader.run(self._directory, _removal(plan, (), force=force)))
 
     def verify(self, keys: Sequence[str]) -> list[Object]:
         """Read entries whole, all without `keys`; return what the downloader says of each, with its cache."""
@@ -133,8 +143,9 @@ def own_entries(volume: Volume) -> list[Entry]:
     return [replace(entry, orphan=False) for entry in entries(Snapshot(), [], [volume])]
 
 
-def _removal(plan: Iterable[Entry], *, force: bool) -> list[str]:
-    return ["remove", *(entry.key for entry in plan), *(["--force"] if force else [])]
+def _removal(plan: Iterable[Entry], gone: Collection[str], *, force: bool) -> list[str]:
+    named = [f"--gone-pods={','.join(sorted(gone))}"] if gone else []
+    return ["remove", *(entry.key for entry in plan), *named, *(["--force"] if force else [])]
 
 
 def _freed(report: Object) -> int:
