@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def serving(folder: Path) -> Iterator[tuple[Site, Site]]:
     path = f"{REPOSITORY}/main/{FILE}"
     with subprocess.Popen(["nginx", "-e", str(state / "error.log"), "-c", str(configuration)]) as server:
         try:
-            with _hub(files, _FAST_PORT) as fast, _hub(files, _SLOW_PORT) as slow:
+            with _in_front_of(files, _FAST_PORT) as fast, _in_front_of(files, _SLOW_PORT) as slow:
                 yield (
                     Site(f"http://127.0.0.1:{_FAST_PORT}/{path}", fast),
                     Site(f"http://127.0.0.1:{_SLOW_PORT}/{path}", slow),
@@ -78,13 +78,18 @@ def serving(folder: Path) -> Iterator[tuple[Site, Site]]:
 
 
 @contextmanager
-def _hub(files: Path, cdn_port: int) -> Iterator[str]:
-    """Run a hub whose files come from a port of nginx, and yield its endpoint."""
+def hub(files: Path, *flags: str) -> Iterator[str]:
+    """Run a hub of the repositories below a folder until the block ends, and yield its endpoint."""
     command = [sys.executable, "-m", "fakehub", "--root", str(files), "--request-log", "/dev/null"]
-    command += ["--listen", "127.0.0.1:0", "--cdn-listen", "127.0.0.1:0", "--cdn-url", f"http://127.0.0.1:{cdn_port}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as hub:
-        assert hub.stdout is not None
+    command += ["--listen", "127.0.0.1:0", "--cdn-listen", "127.0.0.1:0", *flags]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         try:
-            yield str(json.loads(hub.stdout.readline())["endpoint"])
+            yield str(json.loads(process.stdout.readline())["endpoint"])
         finally:
-            hub.terminate()
+            process.terminate()
+
+
+def _in_front_of(files: Path, port: int) -> AbstractContextManager[str]:
+    """Run a hub whose files come from a port of nginx."""
+    return hub(files, "--cdn-url", f"http://127.0.0.1:{port}")

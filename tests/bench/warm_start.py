@@ -1,4 +1,6 @@
-"""How long a start from a filled cache takes, from exec to exit, beside the bare interpreter and the full command line.
+"""How long a start from a filled cache takes, from exec to exit, beside the bare interpreter and other tools.
+
+The hub that `hf download` asks whether anything has changed is on the same machine, and answers at once.
 
 python -m bench.warm_start [--runs N] [--python PYTHON]
 """
@@ -6,6 +8,7 @@ python -m bench.warm_start [--runs N] [--python PYTHON]
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import subprocess
@@ -17,6 +20,7 @@ from tempfile import TemporaryDirectory
 import click
 
 import llmkube_downloader
+from bench.origin import hub
 
 # As downloader/install.py writes it.
 SCRIPT = """#!{python} -IS
@@ -29,8 +33,11 @@ main()
 """
 
 
-def prepare(folder: Path, python: str) -> dict[str, list[str]]:
-    """Installs the downloader as in the image, fills a cache with one file and with 200, and returns what to time."""
+def prepare(folder: Path, repositories: Path, python: str) -> dict[str, list[str]]:
+    """Installs the downloader as in the image, fills a cache with one file and with 200, and returns what to time.
+
+    - repositories: what the hub serves.
+    """
     lib = folder / "lib"
     for package in (llmkube_downloader, click):
         source = Path(str(package.__file__)).parent
@@ -38,7 +45,7 @@ def prepare(folder: Path, python: str) -> dict[str, list[str]]:
     compiled = [python, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", str(lib)]
     subprocess.run(compiled, check=True)
     commands = {"bare interpreter": [python, "-I", "-S", "-c", "pass"]}
-    sources = {"1 file": _files(folder / "one", 1), "200 files": _files(folder / "many", 200)}
+    sources = {f"{count} file{'s' if count > 1 else ''}": _files(repositories, count) for count in (1, 200)}
     for name, module in (("full command line", "cli"), ("warm start", "launch")):
         script = folder / module
         script.write_text(SCRIPT.format(python=python, lib=lib, module=module))
@@ -47,6 +54,10 @@ def prepare(folder: Path, python: str) -> dict[str, list[str]]:
             fetch = [str(script), "fetch", f"file://{source}", "--root", str(folder / "models")]
             subprocess.run(fetch, check=True, capture_output=True)
             commands[f"{name}, {count}"] = fetch
+    for count, source in sources.items():
+        download = [f"{Path(sys.executable).parent}/hf", "download", f"acme/{source.parent.name}", "--local-dir"]
+        commands[f"hf download --local-dir, {count}"] = [*download, str(folder / source.parent.name)]
+        subprocess.run(commands[f"hf download --local-dir, {count}"], check=True, capture_output=True)
     return commands
 
 
@@ -56,7 +67,7 @@ def measure(commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]
     for _ in range(runs):
         for name, command in commands.items():
             began = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             taken[name].append((time.perf_counter() - began) * 1000)
     return taken
 
@@ -67,19 +78,21 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--python", default=sys.executable, help="the interpreter that starts are timed with")
     arguments = parser.parse_args()
-    with TemporaryDirectory() as folder:
-        taken = measure(prepare(Path(folder), arguments.python), arguments.runs)
-    print(f"{'milliseconds from exec to exit':<32} median    least")
+    with TemporaryDirectory() as folder, TemporaryDirectory() as repositories, hub(Path(repositories)) as endpoint:
+        os.environ.update(HF_ENDPOINT=endpoint, HF_HUB_DISABLE_TELEMETRY="1", HF_HOME=f"{folder}/hf-home")
+        taken = measure(prepare(Path(folder), Path(repositories), arguments.python), arguments.runs)
+    print(f"{'milliseconds from exec to exit':<36} median    least")
     for name, times in taken.items():
-        print(f"{name:<32} {statistics.median(times):6.1f}   {min(times):6.1f}")
+        print(f"{name:<36} {statistics.median(times):6.1f}   {min(times):6.1f}")
 
 
-def _files(folder: Path, count: int) -> Path:
-    """Makes a folder with small files."""
-    folder.mkdir()
+def _files(repositories: Path, count: int) -> Path:
+    """Makes a repository with small files, and returns their directory."""
+    repository = repositories / "acme" / f"with-{count}" / "main"
+    repository.mkdir(parents=True)
     for number in range(count):
-        (folder / f"{number:03}.json").write_text("{}")
-    return folder
+        (repository / f"{number:03}.json").write_text("{}")
+    return repository
 
 
 if __name__ == "__main__":
