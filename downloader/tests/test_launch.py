@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -310,3 +312,13 @@ def test_a_name_that_may_be_shown_in_two_ways_is_left_to_the_full_command_line(t
     put(root, parse_source(SOURCE), {"model.gguf": MODEL})
     assert launched("fetch", SOURCE, "--root", root) is None
     assert launched("fetch", SOURCE, "--root", root, "-o", "json")
+
+
+def test_a_reader_that_goes_away_is_no_reason_for_a_traceback(root: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "llmkube_downloader", "key", SOURCE]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(writing)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr

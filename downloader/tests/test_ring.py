@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -83,11 +84,33 @@ def test_memory_is_used_again_only_after_its_block_was_hashed(ring: Ring) -> Non
     assert ring.admits(3)
     assert not ring.admits(4)
     thread, came = in_thread(lambda: ring.room(4))
-    assert waits_for(ring.condition, came)
+    while not ring._turns:
+        assert not came
     ring.release(0)
     thread.join()
     came[0][:5] = b"fifth"
     assert bytes(ring.room(4)[:5]) == b"fifth"
+
+
+def test_whoever_waits_for_the_block_that_comes_is_woken_up(ring: Ring) -> None:
+    thread, came = in_thread(lambda: ring.take(0, 600))
+    assert waits_for(ring._arrival, came)
+    ring.fill(1, 2)
+    ring.fill(0, 2)
+    thread.join()
+    assert len(came[0]) == 2
+
+
+def test_room_for_several_blocks_wakes_up_all_whose_blocks_they_are(ring: Ring) -> None:
+    waiting = [in_thread(partial(ring.room, number)) for number in (4, 5, 7)]
+    while len(ring._turns) < 3:
+        pass
+    ring.release(1)
+    for thread, _ in waiting[:2]:
+        thread.join()
+    assert list(ring._turns) == [7]
+    ring.release(3)
+    waiting[2][0].join()
 
 
 def test_a_failure_ends_whoever_waits(ring: Ring) -> None:
@@ -163,7 +186,7 @@ def test_the_first_answer_of_a_file_decides_before_more_of_it_is_handed_out(
     assert handed_out(feed.take()) == ("file1", 0, 1)
     assert first
     thread, came = in_thread(feed.take)
-    assert waits_for(ring.condition, came)
+    assert waits_for(ring.space, came)
     feed.decide(first, whole=False)
     thread.join()
     assert handed_out(came[0]) == ("file0", 1, 2)
@@ -195,10 +218,27 @@ def test_nothing_is_handed_out_that_there_is_no_memory_for(ring: Ring, incoming:
     feed = Feed([file], ring, 4)
     assert [handed_out(feed.take())[1] for _ in range(4)] == [0, 1, 2, 3]
     thread, came = in_thread(feed.take)
-    assert waits_for(ring.condition, came)
+    assert waits_for(ring.space, came)
     ring.release(0)
     thread.join()
     assert handed_out(came[0]) == ("file0", 4, 5)
+
+
+def test_whoever_finds_something_to_receive_lets_the_next_one_look(
+    ring: Ring, incoming: Callable[..., Incoming]
+) -> None:
+    file = incoming(8, validator='"1"')
+    file.mode = Mode.STRETCHES
+    feed = Feed([file], ring, 4)
+    for _ in range(4):
+        feed.take()
+    waiting = [in_thread(feed.take) for _ in range(3)]
+    while len(cast(Any, ring.space)._waiters) < 3:
+        pass
+    ring.release(2)
+    for thread, _ in waiting:
+        thread.join()
+    assert sorted(handed_out(came[0])[1] for _, came in waiting) == [4, 5, 6]
 
 
 def test_stretches_are_as_long_as_the_memory_allows_for_all_connections(incoming: Callable[..., Incoming]) -> None:
@@ -239,7 +279,7 @@ def test_what_follows_a_file_of_unknown_size_waits_for_its_end(ring: Ring, incom
     feed = Feed(files, ring, 4)
     assert handed_out(feed.take()) == ("file0", 0, None)
     thread, came = in_thread(feed.take)
-    assert waits_for(ring.condition, came)
+    assert waits_for(ring.space, came)
     feed.ended(files[0], BLOCK + 1)
     thread.join()
     assert handed_out(came[0]) == ("file1", 0, 1)

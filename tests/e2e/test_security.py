@@ -56,6 +56,8 @@ def test_a_gated_model_is_fetched_with_a_token_that_shows_up_nowhere_else(
     space.kubectl("create", "secret", "generic", "hub", f"--from-literal=HF_TOKEN={token}")
     space.install("gated", model__source="hf://acme/gated/model-f16.gguf", model__existingSecret="hub")
     assert space.chat("gated").strip()
+    # The preload may have waited for the fetch of the server, and uses the token as well.
+    space.kubectl("wait", "--for=condition=Complete", "job", "--all", "--timeout=90s")
 
     sent = {record.listener for record in hub.requests if record.authorization}
     assert sent == {"hub"}

@@ -96,7 +96,16 @@ def main() -> NoReturn:
         _exit(0)
     from llmkube_downloader.cli import main as full_command_line
 
-    full_command_line()
+    try:
+        full_command_line()
+    except SystemExit as ended:
+        # Here it takes a tenth of a second.
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            raise ended from None
+        _exit(int(ended.code or 0))
 
 
 def answer(arguments: list[str], environment: dict[bytes, bytes]) -> bytes | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from llmkube_downloader.transfer.receiver import Receiver
 
 _FIRST = 4
-_LOOK_SECONDS = 0.15
+_LOOK_SECONDS = 0.05
 # What a doubled crew has to gain to be doubled again.
 _WORTH = 1.1
 # Bytes per second of one connection beyond which the processor is the limit, and not the origin.

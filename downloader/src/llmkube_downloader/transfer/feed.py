@@ -126,27 +126,28 @@ class Feed:
 
         Raises StoppedError.
         """
-        with self._ring.condition:
+        with self._ring.space:
             while True:
                 self._ring.check()
                 stretch = self._next()
                 if stretch or self._current == len(self._files):
+                    self._ring.space.notify()
                     return stretch
-                self._ring.condition.wait()
+                self._ring.space.wait()
 
     def decide(self, stretch: Stretch, *, whole: bool) -> None:
         """Say what the first answer for a file was: a stretch, or the whole file."""
-        with self._ring.condition:
+        with self._ring.space:
             stretch.file.mode = Mode.STREAM if whole else Mode.STRETCHES
             if whole:
                 stretch.end = stretch.file.size
-            self._ring.condition.notify_all()
+            self._ring.look_again()
 
     def ended(self, file: Incoming, size: int) -> None:
         """Say how large a file of unknown size has turned out to be."""
-        with self._ring.condition:
+        with self._ring.space:
             file.size = size
-            self._ring.condition.notify_all()
+            self._ring.look_again()
 
     def _next(self) -> Stretch | None:
         for number in range(self._current, len(self._files)):

@@ -40,6 +40,8 @@ class Syncer:
         """Take note of bytes that were written; wait when the disk can not follow."""
         with self._condition:
             self._dirty[part] = self._dirty.get(part, 0) + count
+            if self._waiting() < self._interval:
+                return
             self._condition.notify_all()
             most = _MOST_INTERVALS * self._interval
             self._condition.wait_for(lambda: self._ring.stopped or self._waiting() < most)
