@@ -71,9 +71,9 @@ class Team:
 
     def work(self, seconds: float) -> int:
         """Let time go by, in steps as the transfer looks at its crew, and return how many they are then."""
-        for _ in range(round(seconds / 0.05)):
-            self._clock.now += 0.05
-            self._received += 0.05 * min(len(self.members) * self.per_connection, self.altogether)
+        for _ in range(round(seconds / 0.02)):
+            self._clock.now += 0.02
+            self._received += 0.02 * min(len(self.members) * self.per_connection, self.altogether)
             self.crew.adjust(int(self._received))
         return len(self.members)
 
@@ -87,9 +87,9 @@ class Team:
 def test_a_crew_begins_with_four_and_is_doubled_while_that_helps(clock: Clock) -> None:
     team = Team(clock, 64, 10 * MEGABYTE, altogether=150 * MEGABYTE)
     assert len(team.members) == 4
-    assert team.work(0.2) == 8
-    assert team.work(0.2) == 16
-    assert team.work(0.2) == 32
+    assert team.work(0.06) == 8
+    assert team.work(0.06) == 16
+    assert team.work(0.06) == 32
     assert team.work(10) == 32
     assert team.suited == [4, 8, 16, 32]
 

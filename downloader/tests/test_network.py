@@ -69,7 +69,7 @@ def test_an_untrusted_server_is_refused_at_once(
 def test_a_private_authority_is_trusted_beside_those_of_the_system(
     run: Run, root: Path, secure_origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    system = SimpleNamespace(openssl_cafile=str(CERTIFICATES / "ca.pem"))
+    system = SimpleNamespace(openssl_cafile=str(CERTIFICATES / "ca.pem"), capath=None)
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: system)
     monkeypatch.setattr(trust, "_context", trust._context.__wrapped__)
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATES / "elsewhere.pem"))
