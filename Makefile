@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/llmkube
 TOOLS := $(CACHE)/bin
 STAMP := $(VENV)/requirements-$(shell cat requirements/dev.txt downloader/pyproject.toml plugin/pyproject.toml | sha256sum | cut -c1-12)
+MUTATION := .venv-mutation
+MUTATION_STAMP := $(MUTATION)/requirements-$(shell sha256sum < requirements/mutation.txt | cut -c1-12)
 HELMS := HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3
 export PYTHONPATH := $(CURDIR)/tests
 export PYTHONDONTWRITEBYTECODE :=
@@ -59,6 +61,10 @@ bench: venv ## How fast it is, beside other tools, in one run (the numbers are t
 	@$(BIN)/python -m bench.warm_start
 	@$(BIN)/python -m bench.cold
 	@$(BIN)/python -m bench.verify
+
+.PHONY: mutation
+mutation: $(MUTATION_STAMP) ## Change the store in thousands of ways and count which the tests notice: an hour, on all cores
+	@$(MUTATION)/bin/python tests/tools/mutation.py
 
 .PHONY: lint
 lint: venv ## ruff, mypy, yamllint
@@ -128,4 +134,12 @@ $(STAMP): requirements/dev.txt downloader/pyproject.toml plugin/pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e downloader -e plugin
+	@touch $@
+
+$(MUTATION_STAMP): requirements/mutation.txt
+	@echo "python environment for mutation: installing into $(MUTATION), usually 30 s ..." >&2
+	@rm -rf $(MUTATION)
+	@$(PYTHON) -m preflight python
+	@$(PYTHON) -m venv $(MUTATION)
+	@$(MUTATION)/bin/python -m pip install --quiet --require-hashes -r requirements/mutation.txt
 	@touch $@

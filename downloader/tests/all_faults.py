@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from fault_table import documented
 from faults_of_bodies import FAULTS_OF_BODIES
 from faults_of_volumes import FAULTS_OF_VOLUMES
 from faults_on_the_way import FAULTS_ON_THE_WAY
+from repository import REPOSITORY
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "reliability.md"
+DOCUMENT = REPOSITORY / "docs" / "reliability.md"
 FAULTS = [*FAULTS_ON_THE_WAY, *FAULTS_OF_BODIES, *FAULTS_OF_VOLUMES]
 
 if __name__ == "__main__":

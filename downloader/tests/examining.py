@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+from repository import CONTRACT
 
 if TYPE_CHECKING:
     from command_line import Done
 
-SCHEMA: dict[str, Any] = json.loads(
-    (Path(__file__).parents[2] / "tests" / "contract" / "report.schema.json").read_text()
-)
+SCHEMA: dict[str, Any] = json.loads((CONTRACT / "report.schema.json").read_text())
 ROOTFS = "22 1 254:0 / / rw,relatime - ext4 /dev/vda rw"
 
 

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from building import failing
 from caches_of_others import MODEL, REPOSITORY, everything, foreign, put, tree
+from repository import CONTRACT
 from weights import gguf, safetensors, sha256
 
 from llmkube_downloader.adopt import reading
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 URL = "https://example.com/llama-q4.gguf"
 KEY = parse_source(URL).key
 WHOLE = "hf://acme/tiny"
-SCHEMA = json.loads((Path(__file__).parents[2] / "tests" / "contract" / "report.schema.json").read_text())
+SCHEMA = json.loads((CONTRACT / "report.schema.json").read_text())
 
 
 def adopt(run: Run, root: Path, *flags: str | Path) -> Done:

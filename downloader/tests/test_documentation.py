@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 import pytest
+from repository import REPOSITORY
 
 from llmkube_downloader.cli import commands
 from llmkube_downloader.errors import ExitCode
@@ -13,7 +12,7 @@ from llmkube_downloader.sources import FETCHED_SCHEMES
 from llmkube_downloader.sources.selection import NEVER_SERVED
 from llmkube_downloader.sources.weights import OTHER_WEIGHTS, SECOND_COPIES
 
-REFERENCE = (Path(__file__).parents[2] / "docs" / "downloader.md").read_text()
+REFERENCE = (REPOSITORY / "docs" / "downloader.md").read_text()
 FLAGS = [
     (name, parameter)
     for name, command in commands.commands.items()

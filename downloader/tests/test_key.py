@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from repository import CONTRACT
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.key import Source, parse_source
@@ -15,7 +15,6 @@ from llmkube_downloader.key import Source, parse_source
 if TYPE_CHECKING:
     from command_line import Run
 
-CONTRACT = Path(__file__).parents[2] / "tests" / "contract"
 VECTORS: list[dict[str, Any]] = yaml.safe_load((CONTRACT / "key-vectors.yaml").read_text(encoding="utf-8"))
 ACCEPTED = [vector for vector in VECTORS if not vector.get("error")]
 REFUSED = [vector for vector in VECTORS if vector.get("error")]

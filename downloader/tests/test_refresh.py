@@ -10,7 +10,9 @@ from origin_server import Origin, Reply
 from weights import gguf
 
 from fakehub import FakeHub, write_repository
+from llmkube_downloader import refresh
 from llmkube_downloader.key import parse_source
+from llmkube_downloader.store import volume
 
 if TYPE_CHECKING:
     from command_line import Done, Run
@@ -133,9 +135,8 @@ def test_going_back_to_an_older_content_uses_what_is_there(run: Run, root: Path,
 def test_a_read_only_entry_without_changes_needs_no_writing(
     run: Run, root: Path, origin: Origin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from llmkube_downloader.store import volume
-
     url = origin.serve("/m.gguf", tagged(OLD, "old"))
     get(run, root, url, "on-change")
-    monkeypatch.setattr(volume, "prepare", lambda _: pytest.fail("it was written"))
+    for user in (volume, refresh):
+        monkeypatch.setattr(user, "prepare", lambda _: pytest.fail("it was written"))
     assert get(run, root, url, "on-change").json["result"] == "hit"

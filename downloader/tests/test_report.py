@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 import yaml
 from origin_server import Origin, Reply
+from repository import CONTRACT
 from weights import gguf
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
@@ -18,8 +19,6 @@ from llmkube_downloader.report import REPORT_BYTES, dump_short, error_json
 if TYPE_CHECKING:
     from command_line import Run
 
-REPOSITORY = Path(__file__).parents[2]
-CONTRACT = REPOSITORY / "tests" / "contract"
 SCHEMA: dict[str, Any] = json.loads((CONTRACT / "report.schema.json").read_text())
 MODEL = gguf(10_000)
 TOKEN = "hf_canary-token"

@@ -17,6 +17,7 @@ _IMAGE = (
 )
 LOCKS: dict[str, tuple[str, list[str]]] = {
     "requirements/dev.txt": (_ANYWHERE, ["requirements/dev.in", "downloader/pyproject.toml", "plugin/pyproject.toml"]),
+    "requirements/mutation.txt": (_ANYWHERE, ["requirements/mutation.in", "downloader/pyproject.toml"]),
     "downloader/requirements.txt": (_ANYWHERE, ["downloader/pyproject.toml"]),
     "plugin/requirements.txt": (_ANYWHERE, ["plugin/pyproject.toml", "downloader/pyproject.toml"]),
     "tests/toolchain/requirements.txt": (_ANYWHERE, ["tests/toolchain/requirements.in"]),
