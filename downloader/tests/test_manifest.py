@@ -48,7 +48,7 @@ def test_a_manifest_is_json_with_one_line_per_file_and_seals_the_bytes_before_it
 NO_MANIFESTS = [b"", b"{}", b"[]", b"null", b'"text"', b"\xff", b"[" * 100_000, b'{"formatVersion": 1}', b"{} {}"]
 
 
-@pytest.mark.parametrize("data", NO_MANIFESTS, ids=lambda data: repr(data[:20]))
+@pytest.mark.parametrize("data", NO_MANIFESTS, ids=lambda data: repr(data[:20]).replace("\\", "/"))
 @pytest.mark.parametrize("accelerated", [True, False])
 def test_what_is_no_manifest_is_damage(data: bytes, accelerated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if not accelerated:
