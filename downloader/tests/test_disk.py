@@ -14,7 +14,6 @@ from llmkube_downloader.store import disk
 from llmkube_downloader.store.disk import (
     create_exclusively,
     file_server_now,
-    file_system_type,
     names_in,
     read_small,
     refresh_names,
@@ -199,24 +198,3 @@ def test_a_tree_is_as_large_as_its_files_and_links(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "lstat", lambda path: lstat(path.with_name("gone") if path.name == "b" else path))
     assert size_of_tree(tmp_path) == 706
     assert size_of_tree(tmp_path / "x") == 0
-
-
-def test_the_type_of_a_file_system_is_that_of_its_mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    device = tmp_path.stat().st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    lines = [
-        f"1 0 {os.major(device)}:{os.minor(device) + 1} / /m\xf6 rw - xfs /dev/a rw",
-        f"2 0 {number} / /b rw shared:1 master:2 - ext4 /dev/b rw",
-        f"3 0 {number} /c /c rw - nfs4 /dev/b rw",
-    ]
-
-    def mounts(path: Path, encoding: str, errors: str) -> str:
-        assert str(path) == "/proc/self/mountinfo"
-        return "\n".join(lines).encode("latin-1").decode(encoding, errors)
-
-    monkeypatch.setattr(Path, "read_text", mounts)
-    assert file_system_type(tmp_path) == "ext4"
-    del lines[1:]
-    assert file_system_type(tmp_path) == ""
-    monkeypatch.setattr(Path, "read_text", failing(errno.EACCES))
-    assert file_system_type(tmp_path) == ""

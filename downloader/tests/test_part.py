@@ -71,6 +71,27 @@ def test_past_the_page_cache_a_file_ends_where_it_should(tmp_path: Path, size: i
     assert (tmp_path / "file").read_bytes() == body
 
 
+def test_past_the_page_cache_goes_once_what_is_aligned(
+    opened: Callable[..., Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = opened()
+    part._direct = os.open(tmp_path / "file", os.O_WRONLY)
+    written: list[tuple[int, int, int]] = []
+
+    def noted(descriptor: int, data: memoryview, offset: int) -> int:
+        written.append((descriptor, len(data), offset))
+        return len(data)
+
+    monkeypatch.setattr(os, "pwrite", noted)
+    memory = room(bytes(BLOCK))
+    part.write(BLOCK, memory, memory)
+    part.write(BLOCK, memory[: ALIGNMENT + 1], memory)
+    part.write(0, memory[:5], memory[:5])
+    part.write(100, memory, memory)
+    direct, cached = part._direct, part._descriptor
+    assert written == [(direct, BLOCK, BLOCK), (direct, BLOCK, BLOCK), (cached, 5, 0), (cached, BLOCK, 100)]
+
+
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])
 def test_a_file_system_that_only_claims_to_go_past_the_page_cache_is_written_to_as_usual(
     opened: Callable[..., Part], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -239,8 +260,10 @@ class _Library:
 
     def __init__(self, *numbers: int) -> None:
         self.numbers = list(numbers)
+        self.asked: list[tuple[int, int, int, int]] = []
 
-    def fallocate(self, *_: Any) -> int:
+    def fallocate(self, descriptor: int, mode: int, start: ctypes.c_int64, size: ctypes.c_int64) -> int:
+        self.asked.append((descriptor, mode, start.value, size.value))
         ctypes.set_errno(number := self.numbers.pop(0))
         return -1 if number else 0
 
@@ -260,12 +283,13 @@ def test_large_files_get_all_their_room_at_the_beginning(
 @pytest.mark.parametrize("numbers", [[0], [errno.EOPNOTSUPP], [errno.EINTR, errno.EINTR, 0]])
 def test_room_is_reserved_where_that_is_possible(monkeypatch: pytest.MonkeyPatch, numbers: list[int]) -> None:
     library = _Library(*numbers)
-    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: library)
-    part_module._fallocate(0, 7)
-    assert library.numbers == []
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, use_errno: {(None, True): library}[name, use_errno])
+    part_module._fallocate(3, 7)
+    assert (library.numbers, set(library.asked)) == ([], {(3, 0, 0, 7)})
 
 
 def test_room_that_is_not_there_is_noticed_before_the_first_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: _Library(errno.ENOSPC))
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as failure:
         part_module._fallocate(0, 7)
+    assert failure.value.errno == errno.ENOSPC

@@ -207,7 +207,7 @@ def test_waiting_that_took_too_long(layout: Layout, monkeypatch: pytest.MonkeyPa
 
 def test_a_key_that_is_used_or_fetched(layout: Layout) -> None:
     advice = (
-        "Stop these pods and name those that exist with --live-pods (else a lease counts for 7 days), lift the pin "
+        "Stop these pods and name those that are gone with --gone-pods (else a lease counts for 7 days), lift the pin "
         "with `unpin`, or remove it all the same with --force."
     )
     five = [f"pod {number}" for number in range(5)]
