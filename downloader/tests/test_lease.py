@@ -16,7 +16,7 @@ from llmkube_downloader.store import volume
 from llmkube_downloader.store.beacon import Beacon, read_record
 from llmkube_downloader.store.entry import State, look
 from llmkube_downloader.store.layout import Layout
-from llmkube_downloader.store.lease import held, holder_of, take_or_join, try_take
+from llmkube_downloader.store.lease import held, holder_of, is_abandoned, take_or_join, try_take
 from llmkube_downloader.store.trash import discard, empty_trash
 from llmkube_downloader.store.volume import check_space, prepare
 
@@ -81,6 +81,18 @@ def test_a_lease_whose_writer_died_before_its_first_word_goes_stale(layout: Layo
     assert holder_of(layout, KEY) == "another process"
     age(path)
     assert try_take(layout, KEY)
+
+
+def test_a_lease_is_abandoned_when_it_is_there_and_its_holder_is_not(layout: Layout) -> None:
+    assert not is_abandoned(layout, KEY)
+    taken = try_take(layout, KEY)
+    assert taken
+    assert not is_abandoned(layout, KEY)
+    age(taken.path)
+    assert is_abandoned(layout, KEY)
+    assert not is_abandoned(layout, "0" * 16)
+    taken.withdraw()
+    assert not is_abandoned(layout, KEY)
 
 
 def test_waiting_ends_with_the_limit(layout: Layout) -> None:
