@@ -91,6 +91,12 @@ def test_bytes_are_copied_to_where_they_were(source: Path, opened: Attempt) -> N
         assert (list(kept_in(opened).ranges), kept_in(opened).states) == (ranges, STATES)
 
 
+def test_an_attempt_that_was_removed_does_not_come_back_by_a_copy(source: Path, layout: Layout) -> None:
+    with pytest.raises(FileNotFoundError):
+        Attempt(layout.staging(KEY) / "gone").copy(source, WHOLE, [(0, 5)], {})
+    assert not layout.staging(KEY).exists()
+
+
 def test_bytes_are_on_disk_before_a_journal_tells_of_them(source: Path, opened: Attempt, synced: list[str]) -> None:
     opened.copy(source, WHOLE, [(0, 5)], {})
     assert synced == ["model.gguf", opened.journal(WHOLE.path).name]
@@ -111,7 +117,8 @@ def test_what_can_not_be_copied_is_told_by_no_journal(source: Path, opened: Atte
 def test_a_copy_goes_on_until_all_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_server: bool) -> None:
     asked: list[tuple[int, int, int]] = []
 
-    def some(able: int, _: int, length: int, start: int, to: int) -> int:
+    def some(able: int, writer: int, length: int, start: int, to: int) -> int:
+        assert writer == 7
         if not able:
             raise OSError(errno.EXDEV, "another file system")
         asked.append((length, start, to))
@@ -120,10 +127,10 @@ def test_a_copy_goes_on_until_all_is_there(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(staging, "_COPY_BYTES", 4)
     monkeypatch.setattr(os, "copy_file_range", some)
     monkeypatch.setattr(os, "pread", lambda descriptor, length, start: bytes(length) + bytes([start]))
-    monkeypatch.setattr(os, "pwrite", lambda _, data, to: some(True, 0, len(data) - 1, data[-1], to))
-    copy_range(by_server, 1, 10, 18)
+    monkeypatch.setattr(os, "pwrite", lambda _, data, to: some(True, 7, len(data) - 1, data[-1], to))
+    copy_range(by_server, 7, 10, 18)
     assert asked == [(4, 10, 10), (4, 13, 13), (2, 16, 16)]
-    copy_range(0, 1, 5, 5)
+    copy_range(True, 7, 5, 5)
     assert len(asked) == 3
 
 

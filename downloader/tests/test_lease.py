@@ -12,9 +12,10 @@ import pytest
 from building import KEY, age, build, failing, idle
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.store import lease as lease_module
 from llmkube_downloader.store import volume
 from llmkube_downloader.store.beacon import Beacon, read_record
-from llmkube_downloader.store.entry import State, look
+from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.lease import held, holder_of, is_abandoned, take_or_join, try_take
 from llmkube_downloader.store.trash import discard, empty_trash
@@ -81,6 +82,45 @@ def test_a_lease_whose_writer_died_before_its_first_word_goes_stale(layout: Layo
     assert holder_of(layout, KEY) == "another process"
     age(path)
     assert try_take(layout, KEY)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_name_that_is_listed_and_not_found_is_looked_for_again(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    if listed:
+        build(layout)
+    answers = [lambda layout, key: Entry(layout.entry(key), key, State.ABSENT), look, look]
+    refreshed: list[Path] = []
+    monkeypatch.setattr(lease_module, "look", lambda *arguments: answers.pop(0)(*arguments))
+    monkeypatch.setattr(lease_module, "refresh_names", refreshed.append)
+    found = take_or_join(layout, KEY, 60, print, lambda entry: entry.key == KEY)
+    assert (isinstance(found, Entry), refreshed) == (listed, [layout.root] if listed else [])
+
+
+def test_a_complete_entry_is_not_looked_for_again(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(layout)
+    monkeypatch.setattr(lease_module, "refresh_names", lambda _: pytest.fail("it was complete"))
+    assert isinstance(take_or_join(layout, KEY, 60, print), Entry)
+
+
+def test_a_stale_lease_that_somebody_else_takes_away_is_free(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("rename", "unlink"):
+        dead = try_take(layout, KEY)
+        assert dead
+        age(dead.path)
+        call = getattr(Path, method)
+
+        def overtaken(path: Path, *rest: Any, call: Any = call, **named: Any) -> Any:
+            if path.name.startswith("build"):
+                os.remove(path)  # noqa: PTH107 - it stands for somebody else
+            return call(path, *rest, **named)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, method, overtaken)
+            successor = try_take(layout, KEY)
+        assert successor
+        successor.withdraw()
 
 
 def test_a_lease_is_abandoned_when_it_is_there_and_its_holder_is_not(layout: Layout) -> None:

@@ -91,6 +91,7 @@ def test_a_beacon_that_is_gone_is_not_taken_for_one_that_lives(
         ({}, Life.LIVE, Life.STALE),  # this very process, which runs
         ({"started": "0"}, Life.DEAD, Life.DEAD),  # its process id belongs to another one now
         ({"pid": 2**22 + 1}, Life.DEAD, Life.DEAD),
+        ({"pid": 0, "started": beacon.started_at(1)}, Life.DEAD, Life.DEAD),
         ({"pidNamespace": "pid:[1]"}, Life.LIVE, Life.STALE),  # another container of this machine
         (ELSEWHERE, Life.LIVE, Life.STALE),
         ({**ELSEWHERE, "released": True}, Life.DEAD, Life.DEAD),

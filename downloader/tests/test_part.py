@@ -14,6 +14,7 @@ from attempts import BLOCK, BODY, promised, room, write
 from building import content, failing
 from weights import gguf
 
+from llmkube_downloader.errors import DownloaderError
 from llmkube_downloader.store import part as part_module
 from llmkube_downloader.store.part import ALIGNMENT, Part
 
@@ -253,6 +254,34 @@ def test_bytes_that_are_not_there_can_not_be_read(opened: Callable[..., Part]) -
     part.read(0, room(BODY[:BLOCK]))
     with pytest.raises(OSError, match="Input/output"):
         part.read(BLOCK, room(BODY[:BLOCK]))
+
+
+def test_bytes_are_read_however_few_come_at_once(opened: Callable[..., Part], monkeypatch: pytest.MonkeyPatch) -> None:
+    part, preadv = opened(), os.preadv
+    write(part, *range(10))
+    monkeypatch.setattr(os, "preadv", lambda descriptor, rooms, offset: preadv(descriptor, [rooms[0][:1000]], offset))
+    memory = memoryview(bytearray(3000))
+    part.read(BLOCK, memory)
+    assert memory == BODY[BLOCK : BLOCK + 3000]
+    with pytest.raises(OSError, match="Input/output") as failure:
+        part.read(len(BODY) - 10, memory)
+    assert failure.value.errno == errno.EIO
+
+
+def test_what_is_discarded_already_is_no_trouble(opened: Callable[..., Part], tmp_path: Path) -> None:
+    part = opened()
+    for _ in range(2):
+        part.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_can_not_be_read_again_is_named(
+    opened: Callable[..., Part], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = opened()
+    monkeypatch.setattr(os, "ftruncate", failing(errno.EIO))
+    with pytest.raises(DownloaderError, match=r"^reading model\.gguf again: "):
+        part.open_whole(1)
 
 
 class _Library:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +15,12 @@ from using import left_in
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import removal
 from llmkube_downloader.store.beacon import Beacon
+from llmkube_downloader.store.condemned import condemn, give_up, put_back
 from llmkube_downloader.store.lease import try_take
 from llmkube_downloader.store.pins import is_pinned, set_pin
 from llmkube_downloader.store.removal import Doomed, remove_all, remove_leftover
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from llmkube_downloader.store.layout import Layout
 
 OTHER = "fedcba9876543210"
@@ -87,6 +87,74 @@ def test_only_a_key_that_goes_as_a_whole_loses_its_pin_and_its_refs(layout: Layo
     remove_all(layout, [Doomed(KEY, (KEY,), rest=(layout.staging(KEY), layout.staging(OTHER)))], force=True)
     assert (is_pinned(layout, KEY), layout.refs(KEY).exists(), entry.exists()) == (False, False, False)
     assert not layout.staging(KEY).exists()
+
+
+def test_what_is_condemned_goes_into_a_trash_that_was_not_there(layout: Layout, entry: Path) -> None:
+    shutil.rmtree(layout.state)
+    condemn(layout, KEY, "0" * 32, KEY)
+    assert left_in(layout.trash) == [f"condemned.{KEY}.{'0' * 32}.{KEY}"]
+
+
+def test_what_is_condemned_is_given_up_first_generation_first_and_put_back_last(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{KEY}-00000000", f"{KEY}-ffffffff", KEY]
+    for name in names:
+        (layout.root / name).mkdir()
+    layout.refs(KEY).mkdir(parents=True)
+    moved: list[str] = []
+    rename = Path.rename
+
+    def noted(path: Path, target: Path) -> Path:
+        moved.append(path.name.rpartition(".")[2])
+        return rename(path, target)
+
+    for name in (*names, "refs"):
+        condemn(layout, KEY, "0" * 32, name)
+    monkeypatch.setattr(Path, "rename", noted)
+    put_back(layout, KEY, "0" * 32)
+    assert moved == ["refs" if name == "refs" else name for name in reversed([KEY, "refs", *names[:2]])]
+    assert left_in(layout.root) == [".llmkube", KEY, *names[:2]]
+    assert layout.refs(KEY).is_dir()
+    for name in (*names, "refs"):
+        condemn(layout, KEY, "0" * 32, name)
+    moved.clear()
+    assert [path.name.rpartition(".")[0] for path in give_up(layout, KEY, "0" * 32)] == [KEY, "refs", *names[:2]]
+    assert moved == [KEY, "refs", *names[:2]]
+
+
+def test_what_another_one_finished_meanwhile_is_no_trouble(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    for finish in (put_back, give_up):
+        (layout.root / KEY).mkdir(exist_ok=True)
+        condemn(layout, KEY, "0" * 32, KEY)
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "rename", failing(errno.ENOENT))
+            assert not finish(layout, KEY, "0" * 32)
+        put_back(layout, KEY, "0" * 32)
+
+
+def test_trouble_with_putting_back_is_left_to_the_next(
+    layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removal, "put_back", failing(errno.EIO))
+    with pytest.raises(DownloaderError, match="start from again"):
+        remove_all(layout, [Doomed(KEY, (KEY,), is_due=lambda: not left_in(layout.trash))], force=True)
+    assert left_in(layout.trash)
+
+
+def test_trouble_with_withdrawing_an_intent_is_left_to_time(
+    layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def stuck(path: Path, **named: bool) -> None:
+        if path.name.startswith("intent."):
+            raise OSError(errno.EIO, "stuck")
+        unlink(path, **named)
+
+    monkeypatch.setattr(Path, "unlink", stuck)
+    remove_all(layout, [Doomed(KEY, (KEY,))], force=False)
+    assert not entry.exists()
 
 
 def test_all_goes_back_when_one_of_several_can_not_be_removed(layout: Layout, entry: Path) -> None:

@@ -14,10 +14,11 @@ from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import lease, removal, volume
 from llmkube_downloader.store.beacon import Heartbeat
 from llmkube_downloader.store.disk import identity, size_of_tree, storage_errors, storage_failure
-from llmkube_downloader.store.entry import check_root, look
+from llmkube_downloader.store.entry import check_root, look, survey
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.lease import take, take_or_join, try_take
-from llmkube_downloader.store.publish import publish
+from llmkube_downloader.store.manifest import parse_manifest
+from llmkube_downloader.store.publish import publish, refuse_foreign
 from llmkube_downloader.store.refs import refer
 from llmkube_downloader.store.removal import Doomed, being_fetched, in_use, remove_all
 from llmkube_downloader.store.staging import Attempt, attempt
@@ -82,7 +83,7 @@ def test_what_was_being_done_is_named(layout: Layout, monkeypatch: pytest.Monkey
     missing = Layout(layout.root / "new")
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", failing(errno.EIO))
-        for name in ("mkdir", "scandir", "statvfs"):
+        for name in ("mkdir", "scandir", "statvfs", "walk"):
             patched.setattr(os, name, failing(errno.EIO))
         calls: list[Callable[[], object]] = [
             lambda: refer(layout, KEY, KEY),
@@ -96,6 +97,10 @@ def test_what_was_being_done_is_named(layout: Layout, monkeypatch: pytest.Monkey
             lambda: attempt(layout, KEY, Heartbeat(idle)).__enter__(),
             lambda: publish(layout, staged, manifest_of({})),
             lambda: prepare(missing),
+            lambda: survey(layout),
+            lambda: check_budget(layout.root, 0, 0),
+            lambda: opened.keep_only([]),
+            lambda: opened.allocated(),
         ]
         doing = [error_of(call)[1].removesuffix(f": {os.strerror(errno.EIO)}") for call in calls]
     assert doing == [
@@ -110,6 +115,10 @@ def test_what_was_being_done_is_named(layout: Layout, monkeypatch: pytest.Monkey
         f"preparing {layout.staging(KEY)}",
         f"publishing {layout.entry(KEY)}",
         f"preparing {missing.root}",
+        f"reading {layout.root}",
+        f"measuring {layout.root}",
+        f"sorting {opened.directory}",
+        f"measuring {opened.files}",
     ]
 
 
@@ -135,6 +144,14 @@ def test_a_volume_of_another_format(layout: Layout) -> None:
             f"{layout.format} is damaged",
             "Remove this file; the next fetch writes it anew.",
         )
+
+
+def test_a_manifest_of_another_format() -> None:
+    assert error_of(lambda: parse_manifest(b'{"formatVersion": 2}')) == (
+        ExitCode.USAGE,
+        "the manifest has format 2, this version of llmkube-downloader knows 1",
+        "Use the newer llmkube-downloader image that wrote this volume.",
+    )
 
 
 def test_a_volume_that_is_too_small(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,6 +267,8 @@ def test_names_that_are_taken_or_gone(layout: Layout) -> None:
         f"{entry} holds files that llmkube-downloader did not write",
         f"Move the directory away, or remove it: llmkube-downloader remove --root {layout.root} {KEY} --force",
     )
+    _, cause, _ = error_of(lambda: refuse_foreign(layout, look(layout, KEY), "another size"))
+    assert cause == f"{entry} holds files that llmkube-downloader did not write: another size"
     gone = Attempt(layout.staging(KEY) / "gone")
     assert error_of(lambda: gone.open(content("a"))) == (
         ExitCode.DELETED_OR_LOCK_TIMEOUT,

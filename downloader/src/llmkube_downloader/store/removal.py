@@ -137,7 +137,6 @@ class _Intent:
         self.nonce = nonce()
         self._began = monotonic()
         self._path = layout.leases(key) / f"{INTENT}{self.nonce}"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._beacon = _beacon(self._path)
 
     def is_over(self) -> bool:
@@ -149,7 +148,7 @@ class _Intent:
         if self._beacon:
             self._beacon.withdraw()
         with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            self._path.unlink()
 
 
 def in_use(key: str, users: Sequence[str]) -> DownloaderError:

@@ -161,7 +161,7 @@ class Attempt:
         Raises OSError.
         """
         target, journal = self.files / identity.path, self.journal(identity.path)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        _make_parents(self.files, identity.path)
         # What is there was left by a copying that was cut off: no journal promises anything of it.
         journal.unlink(missing_ok=True)
         target.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ def announce(layout: Layout, key: str, notify: Callable[[str], None]) -> None:
             write_use(layout, key, pod)
             await_removal(layout, key, notify)
             if f"{LEASE}{pod}" in names_in(layout.leases(key)):
-                break
+                return
 
 
 def check_pod(pod: str) -> None:
