@@ -21,6 +21,7 @@ from llmkube_downloader.store.disk import (
     sync_directory,
     write_durably,
 )
+from llmkube_downloader.store.volume import Usage, usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,6 +183,12 @@ def test_a_question_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         patched.setattr(os, "close", reported)
         assert file_server_now(tmp_path) > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_space_is_told_in_bytes_as_others_than_root_may_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = os.statvfs_result((8192, 4096, 10, 5, 3, 0, 0, 0, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda root: {tmp_path: status}[root])
+    assert usage(tmp_path) == Usage(total=40960, free=12288)
 
 
 def test_a_tree_is_as_large_as_its_files_and_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

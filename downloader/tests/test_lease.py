@@ -17,7 +17,7 @@ from llmkube_downloader.store import volume
 from llmkube_downloader.store.beacon import Beacon, read_record
 from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import Layout
-from llmkube_downloader.store.lease import held, holder_of, is_abandoned, take_or_join, try_take
+from llmkube_downloader.store.lease import held, holder_of, is_abandoned, take, take_or_join, try_take
 from llmkube_downloader.store.trash import discard, empty_trash
 from llmkube_downloader.store.volume import check_space, prepare
 
@@ -121,6 +121,23 @@ def test_a_stale_lease_that_somebody_else_takes_away_is_free(layout: Layout, mon
             successor = try_take(layout, KEY)
         assert successor
         successor.withdraw()
+
+
+def test_a_holder_is_told_with_how_far_it_is(layout: Layout) -> None:
+    taken = try_take(layout, KEY)
+    assert taken
+    for done, percent in ((0, 0), (199, 19), (1000, 100)):
+        taken.beat(done, 1000)
+        assert holder_of(layout, KEY) == f"{os.uname().nodename} ({percent} % done)"
+
+
+def test_a_lease_that_is_taken_away_meanwhile_has_no_holder(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert try_take(layout, KEY)
+    monkeypatch.setattr(lease_module, "life_of", failing(errno.ENOENT))
+    assert holder_of(layout, KEY) is None
+    monkeypatch.setattr(lease_module, "try_take", lambda *_: None)
+    with pytest.raises(DownloaderError, match=f"waiting for another process, which fetches {KEY}$"):
+        take(layout, KEY, 0, print)
 
 
 def test_a_lease_is_abandoned_when_it_is_there_and_its_holder_is_not(layout: Layout) -> None:

@@ -54,6 +54,15 @@ def test_a_mount_that_was_covered_holds_nothing(tmp_path: Path, mounted: Callabl
     assert file_system_type(tmp_path / "below") == "nfs4"
 
 
+def test_names_that_are_no_text_hide_no_mount(
+    tmp_path: Path, mounted: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted(ROOT)
+    table = mounts._TABLE
+    table.write_bytes(b"30 22 0:40 / /m\xff rw - nfs4 server:/ rw\n" + table.read_bytes())
+    assert file_system_type(tmp_path) == "ext4"
+
+
 def test_of_two_mounts_at_one_place_the_upper_one_counts(tmp_path: Path, mounted: Callable[..., None]) -> None:
     mounted(ROOT, f"31 30 0:41 / {tmp_path} rw - nfs4 server:/ rw", f"30 22 0:40 / {tmp_path} rw - ext4 /dev/vdb rw")
     assert file_system_type(tmp_path) == "nfs4"

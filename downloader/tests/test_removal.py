@@ -13,12 +13,15 @@ from building import KEY, build, failing
 from using import left_in
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.store import publish as publishing
 from llmkube_downloader.store import removal
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.condemned import condemn, give_up, put_back
+from llmkube_downloader.store.entry import State, look, survey
 from llmkube_downloader.store.lease import try_take
 from llmkube_downloader.store.pins import is_pinned, set_pin
 from llmkube_downloader.store.removal import Doomed, remove_all, remove_leftover
+from llmkube_downloader.store.trash import empty_trash, quarantine
 
 if TYPE_CHECKING:
     from llmkube_downloader.store.layout import Layout
@@ -155,6 +158,47 @@ def test_trouble_with_withdrawing_an_intent_is_left_to_time(
     monkeypatch.setattr(Path, "unlink", stuck)
     remove_all(layout, [Doomed(KEY, (KEY,))], force=False)
     assert not entry.exists()
+
+
+def test_what_is_damaged_goes_aside_where_nothing_ever_did_and_is_listed(layout: Layout, entry: Path) -> None:
+    (entry / "model.gguf").unlink()
+    shutil.rmtree(layout.state)
+    aside = quarantine(layout, look(layout, KEY))
+    assert (aside / ".llmkube.json").exists()
+    (found,) = survey(layout)
+    assert (found.path, found.key, found.state, found.problem) == (aside, KEY, State.DAMAGED, "moved aside by a fetch")
+
+
+def test_what_is_gone_already_needs_not_go_aside(layout: Layout, entry: Path) -> None:
+    found = look(layout, KEY)
+    shutil.rmtree(entry)
+    assert not quarantine(layout, found).exists()
+
+
+def test_what_can_not_go_aside_is_not_taken_for_whole(
+    layout: Layout, entry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry / "model.gguf").write_bytes(b"damaged")
+    monkeypatch.setattr(publishing, "quarantine", lambda *_: None)
+    with pytest.raises(DownloaderError, match=f"publishing {entry}: "):
+        build(layout)
+
+
+def test_what_can_not_be_unlinked_does_not_keep_the_rest_of_the_trash(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (layout.trash / name / name).mkdir(parents=True)
+    rmdir = os.rmdir
+
+    def stuck(path: str, **named: int) -> None:
+        if path == "a":
+            raise OSError(errno.EBUSY, "busy")
+        rmdir(path, **named)
+
+    monkeypatch.setattr(os, "rmdir", stuck)
+    empty_trash(layout)
+    assert left_in(layout.trash) == ["a"]
 
 
 def test_all_goes_back_when_one_of_several_can_not_be_removed(layout: Layout, entry: Path) -> None:

@@ -199,7 +199,7 @@ def test_a_root_of_somebody_else(
 
 
 def test_waiting_that_took_too_long(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, told = [100.0], list[str]()
+    now, told, waited = [100.0], list[str](), list[object]()
     monkeypatch.setattr(lease, "monotonic", lambda: now[0])
     monkeypatch.setattr(lease, "sleep", lambda seconds: now.append(now.pop() + seconds))
     mine = try_take(layout, KEY)
@@ -208,11 +208,13 @@ def test_waiting_that_took_too_long(layout: Layout, monkeypatch: pytest.MonkeyPa
     host = f"{os.uname().nodename} (33 % done)"
     for wait in (take, take_or_join):
         told.clear()
+        waited.append(wait)
         assert error_of(lambda: wait(layout, KEY, 21, told.append)) == (  # noqa: B023 - it is called at once
             ExitCode.DELETED_OR_LOCK_TIMEOUT,
             f"gave up after 21s of waiting for {host}, which fetches {KEY}",
             "Start again later, or allow more time with --lock-wait.",
         )
+        assert now == [100.0 + 21 * len(waited)]
         assert told == [f"{host} fetches the same; waiting since {seconds}s" for seconds in (0, 10, 20)]
     mine.beat(0, None)
     assert lease.holder_of(layout, KEY) == os.uname().nodename

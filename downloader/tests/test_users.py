@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -101,9 +103,55 @@ def test_a_lease_that_says_nothing_is_written_anew_when_it_is_renewed(layout: La
     path = layout.leases(KEY) / f"use.{POD}"
     path.write_bytes(b"")
     renew_use(layout, KEY, POD)
+    unknown = {"host": os.uname().nodename, "podUID": POD, "since": 0, "opening": True, "entries": None}
+    assert json.loads(path.read_text()) == unknown
+    path.write_bytes(b"")
+    write_use(layout, KEY, POD)
+    assert json.loads(path.read_text()) == unknown
+
+
+@pytest.mark.parametrize(
+    ("data", "host", "since", "entries"),
+    [
+        (b'{"opening": false, "since": 7, "entries": ["a"]}', "", 7.0, {"a"}),
+        (b'{"opening": false, "since": 7, "entries": null, "host": "web-0"}', "web-0", 7.0, None),
+        (b'{"opening": true, "since": 7, "entries": ["a"]}', "", 7.0, None),
+        (b'{"opening": false, "since": 7}', "", 0.0, None),
+        (b'{"opening": false, "since": true, "entries": []}', "", 0.0, None),
+        (b'{"opening": 0, "since": 7, "entries": []}', "", 0.0, None),
+        (b'{"opening": false, "since": 7, "entries": [1]}', "", 0.0, None),
+        (b'{"opening": false, "since": 7, "entries": {}}', "", 0.0, None),
+        (b"\xff", "", 0.0, None),
+        (b"[]", "", 0.0, None),
+    ],
+)
+def test_a_lease_says_what_it_says_or_stands_for_all(
+    layout: Layout, data: bytes, host: str, since: float, entries: set[str] | None
+) -> None:
+    layout.leases(KEY).mkdir(parents=True)
+    (layout.leases(KEY) / "use.a.b-c").write_bytes(data)
     (found,) = users.uses(layout, KEY)
-    assert f'"podUID":"{POD}"' in path.read_text().replace(" ", "")
-    assert (found.pod, found.since, found.entries) == (POD, 0.0, None)
+    assert (found.pod, found.host, found.since, found.entries) == ("a.b-c", host, since, entries)
+
+
+def test_the_pod_of_a_swept_lease_may_have_any_name(layout: Layout) -> None:
+    layout.leases(KEY).mkdir(parents=True)
+    path = layout.leases(KEY) / f".swept.{'0' * 32}.a.b.c"
+    path.touch()
+    assert users._read(path).pod == "a.b.c"
+    path.with_name("use.link").symlink_to(path)
+    with pytest.raises(OSError, match="symbolic links"):
+        users._read(path.with_name("use.link"))
+
+
+def test_leases_are_for_whom_the_umask_allows(layout: Layout) -> None:
+    mask = os.umask(0)
+    try:
+        write_use(layout, KEY, POD)
+    finally:
+        os.umask(mask)
+    modes = [path.stat().st_mode & 0o7777 for path in (layout.leases(KEY), layout.leases(KEY) / f"use.{POD}")]
+    assert modes == [0o777, 0o666]
 
 
 @pytest.mark.parametrize(("live", "waits"), [(3, 3), (10**6, 300)])
