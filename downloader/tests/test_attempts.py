@@ -11,7 +11,7 @@ from attempts import BLOCK, BODY, ELSEWHERE, leave, promised, say
 from building import KEY, age, content, failing, idle
 
 from llmkube_downloader.store import life, staging
-from llmkube_downloader.store.beacon import Heartbeat
+from llmkube_downloader.store.beacon import Heartbeat, me
 from llmkube_downloader.store.journal import forget_unsynced, go_on_with_journal, read_journal
 from llmkube_downloader.store.life import Life
 from llmkube_downloader.store.staging import OWNER, attempt, life_of_attempt
@@ -33,7 +33,7 @@ def survive(layout: Layout, path: str = "model.gguf") -> list[tuple[int, int]]:
 
 def silent(old: Attempt) -> None:
     """Make an attempt one whose writer may wake up."""
-    say(old, **{**ELSEWHERE, "bootId": staging.me()["bootId"], "pidNamespace": "pid:[1]"})
+    say(old, **{**ELSEWHERE, "bootId": me()["bootId"], "pidNamespace": "pid:[1]"})
     age(old.directory / OWNER)
 
 

@@ -1,7 +1,7 @@
 """Changes the store in thousands of ways, one at a time, and says how many the tests notice; `make mutation` runs it.
 
-Usage: mutation.py                the whole store; goes on where a run was ended, and tries anew what was changed since
-       mutation.py <mutants>...   those that the names or patterns stand for, whatever was known of them
+Usage: mutation.py                the whole store, from the beginning
+       mutation.py <mutants>...   those that the names or patterns stand for; of the others counts what is known of them
 
 Exits with 1 when fewer are noticed than docs/reliability.md promises. What is changed, and which tests have to notice,
 says downloader/setup.cfg; which changes went unnoticed, and how each looks, say `mutmut results` and `mutmut show`.
@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 DOWNLOADER = Path(__file__).resolve().parents[2] / "downloader"
-COUNTS = DOWNLOADER / "mutants" / "mutmut-cicd-stats.json"
+MUTANTS = DOWNLOADER / "mutants"
+COUNTS = MUTANTS / "mutmut-cicd-stats.json"
 LEAST_PERCENT = 85.0
 _MUTMUT = Path(sys.executable).with_name("mutmut")
 
@@ -43,6 +45,9 @@ def verdict(counts: dict[str, int]) -> tuple[str, int]:
 
 def main(mutants: list[str]) -> int:
     """Try the mutants, all of them when none are named, and return the exit status."""
+    if not mutants and MUTANTS.exists():
+        # What the tests noticed or not when they were others says nothing.
+        shutil.rmtree(MUTANTS)
     with tempfile.TemporaryDirectory(prefix="llmkube-mutation-") as scratch:
         # A mutant's process is gone at once and tidies nothing up. Compiled tests are what makes the others start fast.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
