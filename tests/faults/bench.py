@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from faults.launcher import launch, note_imports, prepare
-from faults.place import mount_new, reap, set_up_network
+from faults.place import mount_memory, mount_new, reap, set_up_network
 from faults.served import Served
 from faults.tree import entries, leftovers, wrong_entries
 
@@ -31,6 +31,7 @@ class Bench:
     def __init__(self, source: str, file_system: str, directory: Path, size: int, rate: int) -> None:
         """Serve weights of `size` bytes at `rate` bytes per second; only in namespaces of its own."""
         set_up_network()
+        mount_memory(directory)
         self._directory = directory
         self._place = mount_new(file_system, directory, max(_SMALLEST_PLACE, 20 * size))
         self._roots = 0

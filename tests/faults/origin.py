@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_PIECE = 32 * 1024
-_SEND_BUFFER = 32 * 1024
+_PIECE = 16 * 1024
+_SEND_BUFFER = 8 * 1024
 _BURST_SECONDS = 0.002
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]+)-(?P<last>[0-9]*)")
 

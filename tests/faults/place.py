@@ -57,10 +57,14 @@ class Worker:
             raise RuntimeError(f"{self.name} ended with {self._process.returncode}")
         return json.loads(out)
 
+    def processes(self) -> list[int]:
+        """Everything that runs in it now."""
+        return descendants(self._process.pid)
+
     def kill(self) -> None:
         """End it, whatever it does."""
-        self._process.kill()
-        self._process.wait()
+        with self._process:
+            self._process.kill()
 
 
 class Workers:
@@ -104,6 +108,11 @@ def set_up_network() -> None:
     Path("/proc/sys/net/ipv4/tcp_rmem").write_text(f"4096 {_RECEIVE_BUFFER} {_RECEIVE_BUFFER}")
 
 
+def mount_memory(directory: Path) -> None:
+    """Keep what is put into a directory in memory, and nothing of it when the mount namespace ends."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(directory)], check=True)
+
+
 def mount_new(kind: str, directory: Path, size: int) -> Path:
     """Make a file system of `size` bytes in a file in the directory, and return where it is mounted.
 
@@ -116,6 +125,16 @@ def mount_new(kind: str, directory: Path, size: int) -> Path:
     subprocess.run([*_MAKE[kind], str(image)], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["mount", "-t", kind, "-o", _MOUNT[kind], str(image), str(point)], check=True)
     return point
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the children of a process, theirs, and so on."""
+    children = [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in (task / "children").read_text(encoding="ascii").split()
+    ]
+    return [*children, *(each for child in children for each in descendants(child))]
 
 
 def answer(result: Any) -> None:

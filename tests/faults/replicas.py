@@ -28,7 +28,7 @@ from faults.bench import Bench
 from faults.changes import STALE_SECONDS, grant_everything, grant_leases, grow_impatient, prove_nothing
 from faults.place import FILE_SYSTEMS, answer, reap
 from faults.served import SOURCES, WEIGHTS
-from faults.spans import repeated
+from faults.spans import covered, repeated
 from faults.tree import journaled
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ class Round:
     - wrong: what was wrong with entries that were visible, at any time.
     - left: what lay beside the entry after another fetch had looked at it.
     - takeover: seconds from the end of the first one until all others were done.
-    - forgotten: bytes that were sent again although a journal had them.
+    - kept: bytes that a journal had when somebody was killed.
+    - forgotten: those of them that were sent again.
     """
 
     codes: list[int]
@@ -65,6 +66,7 @@ class Round:
     wrong: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     takeover: float = 0.0
+    kept: int = 0
     forgotten: int = 0
 
 
@@ -116,6 +118,7 @@ class Group:
             wrong=sorted(self._wrong | ({problem} if problem else set())),
             left=self.bench.clear(self.root),
             takeover=takeover,
+            kept=covered(kept),
             forgotten=repeated(sent, kept),
         )
 

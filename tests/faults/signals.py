@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from faults.bench import Bench
 from faults.place import FILE_SYSTEMS, answer
 from faults.served import SOURCES, WEIGHTS
-from faults.spans import common
+from faults.spans import common, covered
 from faults.tree import journaled, leftovers
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class End:
     - code: its exit code; 0 where it was faster, NOT_WHOLE in place of 0 where there was no whole entry all the same.
     - seconds: how long it took to end.
     - lease: whether it left the build lease behind.
+    - kept: bytes that the journal had.
     - lost: bytes that the next fetch was sent again.
-    - forgotten: those of them that a journal had.
+    - forgotten: those of them that the journal had.
     - problem: what was wrong with the next fetch.
     - left: what lay beside the entry then.
     """
@@ -53,6 +54,7 @@ class End:
     code: int
     seconds: float
     lease: bool
+    kept: int
     lost: int
     forgotten: int
     problem: str
@@ -132,6 +134,7 @@ def end_one(bench: Bench, after: float) -> End:
         code=code,
         seconds=seconds,
         lease=lease,
+        kept=covered(kept),
         lost=common(before, later),
         forgotten=common(kept, later),
         problem=problem,
