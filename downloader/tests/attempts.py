@@ -12,8 +12,9 @@ from weights import gguf
 
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.journal import read_journal
+from llmkube_downloader.store.layout import OWNER
 from llmkube_downloader.store.part import ALIGNMENT
-from llmkube_downloader.store.staging import OWNER, Attempt
+from llmkube_downloader.store.staging import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,8 +13,9 @@ from building import KEY, age, content, failing, idle
 from llmkube_downloader.store import life, staging
 from llmkube_downloader.store.beacon import Heartbeat, me
 from llmkube_downloader.store.journal import forget_unsynced, go_on_with_journal, read_journal
-from llmkube_downloader.store.life import Life
-from llmkube_downloader.store.staging import OWNER, attempt, life_of_attempt
+from llmkube_downloader.store.layout import OWNER
+from llmkube_downloader.store.life import Life, life_of_attempt
+from llmkube_downloader.store.staging import attempt
 
 if TYPE_CHECKING:
     from llmkube_downloader.store.layout import Layout
@@ -99,10 +100,10 @@ def test_an_attempt_whose_owner_is_taken_away_meanwhile_is_as_alive_as_its_direc
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = leave(layout)
-    monkeypatch.setattr(staging, "life_of", failing(errno.ENOENT))
-    monkeypatch.setattr(staging, "is_stale", lambda directory: directory == old.directory)
+    monkeypatch.setattr(life, "life_of", failing(errno.ENOENT))
+    monkeypatch.setattr(life, "is_stale", lambda directory: directory == old.directory)
     assert life_of_attempt(old.directory) is Life.STALE
-    monkeypatch.setattr(staging, "is_stale", lambda _: False)
+    monkeypatch.setattr(life, "is_stale", lambda _: False)
     assert life_of_attempt(old.directory) is Life.LIVE
 
 

@@ -48,6 +48,8 @@ class Member:
 
     def __init__(self, *, startable: bool = True) -> None:
         self.aborted = False
+        self.retired = False
+        self.received = 0
         self.thread = threading.Thread(target=lambda: None)
         if not startable:
             self.thread.start()  # a second start fails as one does for want of threads
@@ -55,17 +57,29 @@ class Member:
     def abort(self) -> None:
         self.aborted = True
 
+    def retire(self) -> None:
+        self.retired = True
+
 
 class Team:
     """A crew with a clock, and a link that can carry so much."""
 
-    def __init__(self, clock: Clock, limit: int, per_connection: float, altogether: float = float("inf")) -> None:
-        self.members: list[Member] = []
+    def __init__(
+        self,
+        clock: Clock,
+        limit: int,
+        per_connection: float,
+        altogether: float = float("inf"),
+        connecting: float = 0,
+    ) -> None:
+        self.everybody: list[Member] = []
+        self.connecting = connecting
         self.suited: list[int] = []
         self.startable = limit
         self.per_connection, self.altogether = per_connection, altogether
         self._clock = clock
         self._received = 0.0
+        self.began: dict[Member, float] = {}
         self.crew = Crew(self._recruit, limit, self.suited.append)
         self.crew.start()
 
@@ -73,25 +87,32 @@ class Team:
         """Let time go by, in steps as the transfer looks at its crew, and return how many they are then."""
         for _ in range(round(seconds / 0.02)):
             self._clock.now += 0.02
-            self._received += 0.02 * min(len(self.members) * self.per_connection, self.altogether)
+            for member in self.everybody:
+                member.received = int(self._clock.now - self.began[member] >= self.connecting)
+            at_work = sum(bool(member.received) for member in self.members)
+            self._received += 0.02 * min(at_work * self.per_connection, self.altogether)
             self.crew.adjust(int(self._received))
         return len(self.members)
+
+    @property
+    def members(self) -> list[Member]:
+        return [member for member in self.everybody if not member.retired]
 
     def _recruit(self) -> Receiver:
         member = Member(startable=len(self.members) < self.startable)
         if len(self.members) < self.startable:
-            self.members.append(member)
+            self.everybody.append(member)
+            self.began[member] = self._clock.now
         return cast("Receiver", member)
 
 
 def test_a_crew_begins_with_four_and_is_doubled_while_that_helps(clock: Clock) -> None:
     team = Team(clock, 64, 10 * MEGABYTE, altogether=150 * MEGABYTE)
     assert len(team.members) == 4
-    assert team.work(0.06) == 8
-    assert team.work(0.06) == 16
-    assert team.work(0.06) == 32
-    assert team.work(10) == 32
-    assert team.suited == [4, 8, 16, 32]
+    assert team.work(0.14) == 8
+    assert team.work(0.14) == 16
+    assert team.work(20) == 16
+    assert team.suited == [4, 8, 16, 32, 16]
 
 
 def test_a_crew_is_never_larger_than_allowed(clock: Clock) -> None:
@@ -99,13 +120,35 @@ def test_a_crew_is_never_larger_than_allowed(clock: Clock) -> None:
     assert Team(clock, 9, 10 * MEGABYTE).work(60) == 9
 
 
-def test_where_more_connections_do_not_help_it_is_tried_again_later(clock: Clock) -> None:
-    team = Team(clock, 64, 10 * MEGABYTE, altogether=30 * MEGABYTE)
-    assert team.work(29) == 8
-    assert team.work(3) == 16
-    assert team.work(26) == 16
+def test_connections_that_do_not_help_end_and_it_is_tried_again_later(clock: Clock) -> None:
+    team = Team(clock, 64, 10 * MEGABYTE, altogether=40 * MEGABYTE)
+    assert team.work(0.14) == 8
+    assert team.work(0.14) == 4
+    assert team.work(29) == 4
+    assert team.suited == [4, 8, 4]
     team.altogether = float("inf")
     assert team.work(4) == 64
+
+
+def test_the_last_connection_that_did_not_help_ends_alone(clock: Clock) -> None:
+    team = Team(clock, 9, 10 * MEGABYTE, altogether=80 * MEGABYTE)
+    team.work(2)
+    assert team.suited == [4, 8, 9, 8]
+
+
+def test_new_connections_are_judged_once_they_receive(clock: Clock) -> None:
+    team = Team(clock, 16, 10 * MEGABYTE, connecting=0.5)
+    assert team.work(0.98) == 4
+    assert team.work(0.1) == 8
+    assert team.work(0.9) == 8
+    assert team.work(0.2) == 16
+
+
+def test_a_connection_that_never_receives_is_not_waited_for_for_ever(clock: Clock) -> None:
+    team = Team(clock, 8, 10 * MEGABYTE)
+    team.began[team.everybody[-1]] = float("inf")
+    assert team.work(4) == 4
+    assert team.work(7) == 8
 
 
 def test_where_one_connection_is_as_fast_as_the_processor_there_are_not_more(clock: Clock) -> None:
@@ -129,8 +172,11 @@ def test_a_container_without_more_threads_makes_do_with_those_it_has(clock: Cloc
 
 def test_the_end_of_a_crew_wakes_up_all_members(clock: Clock) -> None:
     team = Team(clock, 8, 10 * MEGABYTE)
+    team.altogether = 40 * MEGABYTE
+    team.work(1)
+    assert len(team.members) < len(team.everybody)
     team.crew.end(60)
-    assert all(member.aborted for member in team.members)
+    assert all(member.aborted for member in team.everybody)
 
 
 # How fast.

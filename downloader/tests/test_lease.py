@@ -271,7 +271,7 @@ def test_a_volume_of_somebody_else_names_who_and_what_to_set(root: Path, monkeyp
     root.mkdir()
     root.chmod(0o2775)
     monkeypatch.setattr(os, "getgroups", lambda: [7, 8])
-    monkeypatch.setattr(volume, "write_durably", failing(errno.EACCES))
+    monkeypatch.setattr(volume, "Beacon", failing(errno.EACCES))
     with pytest.raises(DownloaderError) as failure:
         prepare(Layout(root))
     status = root.stat()

@@ -14,8 +14,8 @@ from building import age, failing
 
 from llmkube_downloader.store import beacon, life
 from llmkube_downloader.store.beacon import Beacon, read_record
+from llmkube_downloader.store.layout import OWNER
 from llmkube_downloader.store.life import Life, life_of
-from llmkube_downloader.store.staging import OWNER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

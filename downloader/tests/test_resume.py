@@ -22,9 +22,9 @@ from llmkube_downloader.sources.file import FileOrigin
 from llmkube_downloader.store import volume
 from llmkube_downloader.store.beacon import read_record
 from llmkube_downloader.store.journal import Identity
-from llmkube_downloader.store.layout import Layout
+from llmkube_downloader.store.layout import OWNER, Layout
 from llmkube_downloader.store.part import Part
-from llmkube_downloader.store.staging import OWNER, Attempt
+from llmkube_downloader.store.staging import Attempt
 from llmkube_downloader.transfer.ring import Ring
 
 if TYPE_CHECKING:

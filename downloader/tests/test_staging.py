@@ -18,9 +18,9 @@ from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import life, staging
 from llmkube_downloader.store.beacon import Beacon, Heartbeat, read_record
 from llmkube_downloader.store.journal import begin_journal
-from llmkube_downloader.store.layout import Layout
-from llmkube_downloader.store.life import Life
-from llmkube_downloader.store.staging import OWNER, Attempt, attempt, life_of_attempt
+from llmkube_downloader.store.layout import OWNER, Layout
+from llmkube_downloader.store.life import Life, life_of_attempt
+from llmkube_downloader.store.staging import Attempt, attempt
 
 WANTED = content("model.gguf", BODY)
 OTHER_BOOT: dict[str, Any] = {"bootId": "another"}
@@ -151,7 +151,7 @@ def test_an_attempt_is_taken_over_once(layout: Layout, monkeypatch: pytest.Monke
         opened.open(WANTED).close()
 
 
-def test_an_attempt_taken_for_a_leftover_before_its_first_word_ends(
+def test_an_attempt_taken_for_a_leftover_before_its_first_word_is_begun_again(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_a_word(path: Path) -> Beacon:
@@ -162,10 +162,9 @@ def test_an_attempt_taken_for_a_leftover_before_its_first_word_ends(
         return born
 
     monkeypatch.setattr(staging, "Beacon", without_a_word)
-    with pytest.raises(DownloaderError) as failure:
-        attempt(layout, KEY, Heartbeat(idle)).__enter__()
-    assert failure.value.code is ExitCode.DELETED_OR_LOCK_TIMEOUT
-    assert list(layout.staging(KEY).iterdir()) == []
+    with attempt(layout, KEY, Heartbeat(idle)) as opened:
+        assert opened.files.is_dir()
+        assert list(layout.staging(KEY).iterdir()) == [opened.directory]
 
 
 def test_a_journal_that_leads_out_of_its_attempt_is_not_followed(layout: Layout, tmp_path: Path) -> None:

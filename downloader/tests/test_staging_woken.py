@@ -9,11 +9,12 @@ import pytest
 from attempts import fill
 from building import KEY, age, content, idle
 
+from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store import life, staging
 from llmkube_downloader.store.beacon import Beacon, Heartbeat
 from llmkube_downloader.store.journal import read_journal
-from llmkube_downloader.store.layout import Layout
-from llmkube_downloader.store.staging import OWNER, Attempt, attempt
+from llmkube_downloader.store.layout import OWNER, Layout
+from llmkube_downloader.store.staging import Attempt, attempt
 
 
 @pytest.fixture
@@ -52,3 +53,27 @@ def test_a_silent_writer_that_wakes_up_with_another_content_leaves_none_of_it_un
         assert kept is None or (opened.files / "model.gguf").read_bytes() == {'"old"': b"o", '"new"': b"n"}[
             kept.identity.validator or ""
         ] * (kept.identity.size or 0)
+
+
+# Where all locks are broken, everybody seems to be dead to everybody else.
+
+
+def test_an_attempt_that_was_taken_before_its_first_word_says_so(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def swept(path: Path) -> Beacon:
+        path.parent.rmdir()
+        return Beacon(path)
+
+    monkeypatch.setattr(staging, "Beacon", swept)
+    with pytest.raises(DownloaderError) as failure, attempt(layout, KEY, Heartbeat(idle)):
+        pass
+    assert failure.value.code is ExitCode.DELETED_OR_LOCK_TIMEOUT
+
+
+def test_files_of_another_attempt_in_ones_own_are_no_fault_of_the_file_system(layout: Layout) -> None:
+    with attempt(layout, KEY, Heartbeat(idle)) as opened:
+        (opened.files / "model.gguf").touch()
+        with pytest.raises(DownloaderError) as failure:
+            opened.open(content("model.gguf"))
+    assert failure.value.code is ExitCode.DELETED_OR_LOCK_TIMEOUT

@@ -236,11 +236,12 @@ def test_a_file_in_a_removed_attempt_does_not_bring_it_back(layout: Layout) -> N
 
 def test_two_names_that_the_file_system_takes_for_one_are_refused(layout: Layout) -> None:
     with attempt(layout, KEY, Heartbeat(idle)) as opened:
-        (opened.files / "model.gguf").write_bytes(b"of MODEL.GGUF")
+        opened.open(content("MODEL.GGUF"))
+        (opened.files / "model.gguf").hardlink_to(opened.files / "MODEL.GGUF")
         with pytest.raises(DownloaderError) as failure:
             opened.open(content("model.gguf"))
         assert failure.value.code is ExitCode.FILE_SYSTEM
-        assert (opened.files / "model.gguf").read_bytes() == b"of MODEL.GGUF"
+        assert (opened.files / "model.gguf").samefile(opened.files / "MODEL.GGUF")
 
 
 def test_leftovers_of_the_dead_are_removed_and_the_living_are_not(layout: Layout) -> None:

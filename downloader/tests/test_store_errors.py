@@ -280,7 +280,8 @@ def test_names_that_are_taken_or_gone(layout: Layout) -> None:
     there = Attempt(layout.staging(KEY) / "there")
     there.directory.mkdir(parents=True)
     there.prepare()
-    (there.files / "A").touch()
+    there.open(content("a")).close()
+    (there.files / "A").hardlink_to(there.files / "a")
     assert error_of(lambda: there.open(content("A"))) == (
         ExitCode.FILE_SYSTEM,
         "the file system does not tell A from another file of the same model",

@@ -36,7 +36,15 @@ def leftovers(root: Path) -> list[str]:
     left = [path for path in state.rglob("*") if path.is_file() and path not in kept]
     left += [path for name in ("staging", "trash", "quarantine") for path in _nested(state / name)]
     left += [path for path in root.iterdir() if path.name.startswith(".") and path != state]
-    return sorted({path.relative_to(root).as_posix() for path in left})
+    return sorted({path.relative_to(root).as_posix() for path in left if not _is_unborn(path)})
+
+
+def _is_unborn(path: Path) -> bool:
+    """Whether a file is the empty one of a probe whose maker was killed before its first word.
+
+    A fetch a minute later removes it: until then nobody can tell that it is not about to be written.
+    """
+    return path.parent.name.startswith(".llmkube.probe.") and path.stat().st_size == 0
 
 
 def journaled(root: Path, path: str) -> list[tuple[int, int]]:

@@ -81,15 +81,7 @@ class Judge:
         found, wrong = self._look(moment)
         if str(found.get(model)) != report["entry"]:
             wrong.append(f"the next fetch names {report['entry']}, {model} is {found.get(model)}")
-        return wrong + [f"the next fetch left {path}" for path in self._left(moment, report)]
-
-    def _left(self, moment: Moment, report: dict[str, Any]) -> list[str]:
-        """Return what is left of earlier attempts. Where the fetch found the entry, removing that has to remove it."""
-        left = self._leftovers(moment)
-        if left and report["result"] == "hit":
-            self._stage.run("remove", report["key"])
-            left = self._leftovers(moment)
-        return left
+        return wrong + [f"the next fetch left {path}" for path in self._leftovers(moment)]
 
     def _leftovers(self, moment: Moment) -> list[str]:
         left = [path for path in leftovers(self._stage.root) if _OF_ATTEMPTS.match(path)]

@@ -6,12 +6,13 @@ What a warm start does not need (the network, threads, the hub's library) is imp
 from __future__ import annotations
 
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from llmkube_downloader.expectations import check_kept_hashes
 from llmkube_downloader.report import Outcome
 from llmkube_downloader.request import Refresh, VerifyOnStart
+from llmkube_downloader.store.completeness import is_untidy
 from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.manifest import Manifest
@@ -44,6 +45,7 @@ def _fetch(request: Request, layout: Layout, meter: Meter, began: float) -> Outc
     entry = look(layout, request.source.key)
     if entry.state is not State.COMPLETE:
         return _fetch_missing(request, layout, meter, began)
+    _tidy(layout, entry)
     if request.verify_on_start is not VerifyOnStart.SIZE and (problems := _problems(request, entry)):
         return _repaired(request, layout, entry, problems, meter, began)
     if request.refresh is Refresh.NEVER:
@@ -77,6 +79,16 @@ def _fetch_missing(request: Request, layout: Layout, meter: Meter, began: float)
             Builder(request, layout, client, meter, heartbeat).build()
         entry = look(layout, request.source.key)
     return _outcome("adopted" if foreign else "fetched", request, entry, meter, client, began)
+
+
+def _tidy(layout: Layout, entry: Entry) -> None:
+    manifest = cast(Manifest, entry.manifest)
+    with suppress(OSError):
+        # It is no condition of a start.
+        if is_untidy(str(layout.root), manifest.key):
+            from llmkube_downloader.store.tidying import tidy
+
+            tidy(layout, manifest)
 
 
 def _problems(request: Request, entry: Entry) -> list[Problem]:

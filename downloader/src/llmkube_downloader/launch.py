@@ -14,7 +14,7 @@ from time import monotonic
 
 from llmkube_downloader.key import parse_source
 from llmkube_downloader.report import dump, fetch_json, write_report
-from llmkube_downloader.store.completeness import manifest_of, names_of, problem_of
+from llmkube_downloader.store.completeness import is_untidy, manifest_of, names_of, problem_of
 
 TYPE_CHECKING = False  # typing itself takes too long to import
 if TYPE_CHECKING:
@@ -118,7 +118,10 @@ def answer(arguments: list[str], environment: dict[bytes, bytes]) -> bytes | Non
     if given is None or not given.keys() >= {_SOURCE, "--root"}:
         return None
     root = given["--root"][0].rstrip("/")
-    found = _find(root, _key(given), environment.get(b"LLMKUBE_POD_UID", b"").decode("ascii"))
+    key = _key(given)
+    if is_untidy(root, key):
+        return None
+    found = _find(root, key, environment.get(b"LLMKUBE_POD_UID", b"").decode("ascii"))
     if found is None or not _are_expected(found[1]["files"], given.get("--sha256", [])):
         return None
     entry, manifest = found

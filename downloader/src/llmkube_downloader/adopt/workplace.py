@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.disk import names_in, read_small, storage_errors, sync_directory, write_durably
-from llmkube_downloader.store.layout import nonce
-from llmkube_downloader.store.life import Life
-from llmkube_downloader.store.staging import OWNER, life_of_attempt
+from llmkube_downloader.store.layout import OWNER, nonce
+from llmkube_downloader.store.life import Life, life_of_attempt
 from llmkube_downloader.store.trash import discard
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from llmkube_downloader.store.beacon import is_stale
 from llmkube_downloader.store.disk import names_in, size_of_tree, storage_errors
 from llmkube_downloader.store.entry import Entry, State, survey
 from llmkube_downloader.store.lease import is_abandoned
-from llmkube_downloader.store.life import Life
-from llmkube_downloader.store.staging import life_of_attempt
+from llmkube_downloader.store.life import Life, life_of_attempt
 from llmkube_downloader.store.volume import check_format
 from llmkube_downloader.units import human_size
 

@@ -184,7 +184,20 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def is_stale(path: Path) -> bool:
-    """Return whether nobody kept a beacon alive, or changed a directory, for a minute; what is gone is not stale.
+    """Return whether nobody kept a beacon alive, or changed a directory, for a minute; what is gone is not stale."""
+    return _is_older(path, STALE_SECONDS)
+
+
+def is_nearly_stale(path: Path) -> bool:
+    """Return whether a beacon is stale, or will be without the next beat.
+
+    A process keeps several beacons alive. Whoever finds one of them stale may be earlier than the others are.
+    """
+    return _is_older(path, STALE_SECONDS - HEARTBEAT_SECONDS)
+
+
+def _is_older(path: Path, seconds: float) -> bool:
+    """Return whether a file or directory was not changed for so long; what is gone is not old.
 
     The times compared are both given by the file server. Opening the file makes an NFS client ask it.
     """
@@ -194,7 +207,7 @@ def is_stale(path: Path) -> bool:
             modified = os.fstat(descriptor).st_mtime
         finally:
             os.close(descriptor)
-        return file_server_now(path.parent) - modified > STALE_SECONDS
+        return file_server_now(path.parent) - modified > seconds
     except FileNotFoundError:
         return False
 

@@ -114,6 +114,25 @@ def problem_of(directory: str, key: str, own_key: str, files: list[tuple[str, in
     return ""
 
 
+def is_untidy(root: str, key: str) -> bool:
+    """Return whether the dead may have left something of a key, or somebody works on it.
+
+    Raises OSError: when that can not be told.
+    """
+    state = f"{root}/.llmkube"
+    for directory in (f"{state}/staging/{key}", f"{state}/trash"):
+        try:
+            if listdir(directory):
+                return True
+        except FileNotFoundError:  # noqa: PERF203 - two of them
+            continue
+    try:
+        stat(f"{state}/leases/{key}/build")
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def seal(body: bytes) -> bytes:
     """Return a manifest: what precedes its checksum, which ends in a comma and a line feed, and the checksum."""
     return body + _SEAL % sha256(body).encode("ascii")

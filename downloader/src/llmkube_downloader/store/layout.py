@@ -11,6 +11,8 @@ from llmkube_downloader.store.completeness import FORMAT_VERSION as FORMAT_VERSI
 from llmkube_downloader.store.completeness import MANIFEST_NAME as MANIFEST_NAME
 
 STATES_NAME = ".llmkube.sha256"
+# Who works in a directory, such as an attempt: a beacon.
+OWNER = "owner.json"
 SINGLE_GGUF_NAME = "model.gguf"
 KEY = re.compile(r"[0-9a-f]{16}")
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 _TELL_SECONDS = 10.0
 _BUILD = "build"
+_STOLEN = "build.stale."
 
 
 @dataclass
@@ -85,9 +86,13 @@ def try_take(layout: Layout, key: str) -> Beacon | None:
     """Return the build lease of a key, or None when a live process holds it."""
     directory = layout.leases(key)
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / _BUILD
-    if _BUILD in names_in(directory) and not _is_live(path):
+    path, names = directory / _BUILD, names_in(directory)
+    if _BUILD in names and not _is_live(path):
         _steal(path)
+    for name in names:
+        if name.startswith(_STOLEN):
+            # Whoever took it away was killed.
+            (directory / name).unlink(missing_ok=True)
     try:
         return Beacon(path)
     except FileExistsError:
@@ -131,7 +136,7 @@ def _is_live(path: Path) -> bool:
 
 def _steal(path: Path) -> None:
     """Take a stale lease away. A rename has one winner; the others find the name gone."""
-    stolen = path.with_name(f"{_BUILD}.stale.{nonce()}")
+    stolen = path.with_name(f"{_STOLEN}{nonce()}")
     try:
         path.rename(stolen)
     except FileNotFoundError:

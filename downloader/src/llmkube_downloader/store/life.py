@@ -11,13 +11,16 @@ from __future__ import annotations
 import enum
 import fcntl
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from llmkube_downloader.store.beacon import is_stale, me, read_record, started_at
+from llmkube_downloader.store.beacon import is_nearly_stale, is_stale, me, read_record, started_at
+from llmkube_downloader.store.disk import names_in
+from llmkube_downloader.store.layout import OWNER
 from llmkube_downloader.store.mounts import file_system_type
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 # File systems of one machine. On all others a lock may be granted to everybody.
@@ -32,19 +35,34 @@ class Life(enum.Enum):
     DEAD = "dead"
 
 
-def life_of(beacon: Path) -> Life:
+def life_of(beacon: Path, is_silent: Callable[[Path], bool] = is_stale) -> Life:
     """Return whether the writer of a beacon lives, was silent for too long, or is proven dead.
+
+    - is_silent: whether that is too long.
 
     Raises FileNotFoundError: when there is no such beacon.
     """
     record = read_record(beacon)
     if record and (record.get("released") or _is_dead(beacon, record)):
         return Life.DEAD
-    if is_stale(beacon):
+    if is_silent(beacon):
         return Life.STALE
     # What is gone reads as empty and is not stale; nobody is to wait for it.
     beacon.stat()
     return Life.LIVE
+
+
+def life_of_attempt(directory: Path) -> Life:
+    """Return what is known about the writer of an attempt, or of another directory with an owner.
+
+    Raises OSError: where nothing can be written, the time of the file server can not be asked for.
+    """
+    if OWNER in names_in(directory):
+        with suppress(FileNotFoundError):
+            # Its writer held a lease as well, which was found stale. So would this be a moment later.
+            return life_of(directory / OWNER, is_nearly_stale)
+    # Between creating the directory and the record lies a moment; only an old one without a record is dead.
+    return Life.STALE if is_stale(directory) else Life.LIVE
 
 
 def _is_dead(beacon: Path, record: Mapping[str, Any]) -> bool:

@@ -14,6 +14,7 @@ writer was only silent for too long, what its journals prove is copied into new 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from contextlib import contextmanager, suppress
@@ -22,11 +23,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.store.beacon import Beacon, is_stale, me, read_record
+from llmkube_downloader.store.beacon import Beacon, me, read_record
 from llmkube_downloader.store.disk import create_exclusively, names_in, share_blocks, storage_errors, sync_file
 from llmkube_downloader.store.journal import forget_unsynced, read_journal, write_journal
-from llmkube_downloader.store.layout import nonce
-from llmkube_downloader.store.life import Life, life_of
+from llmkube_downloader.store.layout import OWNER, nonce
+from llmkube_downloader.store.life import Life, life_of_attempt
 from llmkube_downloader.store.part import Part
 from llmkube_downloader.store.trash import discard
 
@@ -37,13 +38,14 @@ if TYPE_CHECKING:
     from llmkube_downloader.store.journal import Identity
     from llmkube_downloader.store.layout import Layout
 
-OWNER = "owner.json"
 _RECEIVED = "received"
 _FILES = "files"
 _JOURNAL = "journal"
 _COPY_BYTES = 8 * 1024 * 1024
 # What st_blocks counts, whatever the file system's blocks are.
 _SECTOR_BYTES = 512
+# How often an attempt is begun before that is given up.
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,9 @@ class Attempt:
             except FileNotFoundError as error:
                 raise deleted_meanwhile(self.files) from error
             except FileExistsError as error:
+                if not any(place.samefile(self.files / part.identity.path) for part in self._parts):
+                    # Somebody who takes this process for dead moved another attempt here.
+                    raise deleted_meanwhile(self.files) from error
                 raise DownloaderError(
                     ExitCode.FILE_SYSTEM,
                     f"the file system does not tell {identity.path} from another file of the same model",
@@ -204,7 +209,10 @@ def attempt(layout: Layout, key: str, heartbeat: Heartbeat) -> Iterator[Attempt]
     the next attempt.
     """
     with storage_errors(f"preparing {layout.staging(key)}"):
-        opened, owner = _begin(layout, key)
+        try:
+            opened, owner = _begin(layout, key)
+        except FileNotFoundError as error:
+            raise deleted_meanwhile(layout.staging(key)) from error
     heartbeat.keep(owner)
     useful = False
     try:
@@ -212,7 +220,8 @@ def attempt(layout: Layout, key: str, heartbeat: Heartbeat) -> Iterator[Attempt]
             try:
                 _adopt(layout, key, opened)
                 salvage(layout, key, opened)
-            except FileNotFoundError as error:
+            except (FileNotFoundError, FileExistsError) as error:
+                # The latter says of a directory that it was there, and is gone.
                 raise deleted_meanwhile(opened.directory) from error
         yield opened
     except BaseException as error:
@@ -260,10 +269,19 @@ def _make_parents(files: Path, path: str) -> None:
 
 
 def _begin(layout: Layout, key: str) -> tuple[Attempt, Beacon]:
-    """Create an attempt with its owner."""
-    begun = Attempt(layout.staging(key) / nonce())
-    begun.directory.mkdir(parents=True)
-    return begun, Beacon(begun.directory / OWNER)
+    """Create an attempt with its owner; again where somebody took it for one without an owner meanwhile.
+
+    Raises FileNotFoundError: when that happens every time.
+    """
+    for _ in range(_TRIES):
+        begun = Attempt(layout.staging(key) / nonce())
+        begun.directory.mkdir(parents=True)
+        with suppress(FileNotFoundError):
+            owner = Beacon(begun.directory / OWNER)
+            if begun.directory.name in names_in(layout.staging(key)):
+                return begun, owner
+            owner.withdraw()
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(layout.staging(key)))
 
 
 def _adopt(layout: Layout, key: str, into: Attempt) -> None:
@@ -369,18 +387,6 @@ def copy_range(reader: int, writer: int, start: int, end: int) -> None:
         if not count:
             raise OSError(f"{length} bytes at {start} are missing")
         start += count
-
-
-def life_of_attempt(directory: Path) -> Life:
-    """Return what is known about the writer of an attempt.
-
-    Raises OSError: where nothing can be written, the time of the file server can not be asked for.
-    """
-    if OWNER in names_in(directory):
-        with suppress(FileNotFoundError):
-            return life_of(directory / OWNER)
-    # Between creating the directory and the record lies a moment; only an old one without a record is dead.
-    return Life.STALE if is_stale(directory) else Life.LIVE
 
 
 def _same_boot(directory: Path) -> bool:

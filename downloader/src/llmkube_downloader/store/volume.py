@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.store.beacon import Beacon
 from llmkube_downloader.store.disk import (
     identity,
     names_in,
@@ -16,9 +18,11 @@ from llmkube_downloader.store.disk import (
     size_of_tree,
     storage_errors,
     storage_failure,
-    write_durably,
+    sync_directory,
+    write_all,
 )
-from llmkube_downloader.store.layout import FORMAT_VERSION, nonce
+from llmkube_downloader.store.layout import FORMAT_VERSION, OWNER, nonce
+from llmkube_downloader.store.life import Life, life_of_attempt
 from llmkube_downloader.store.manifest import newer_format
 from llmkube_downloader.units import human_size
 
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 
 # Room for the manifest, the lease and directory blocks.
 _RESERVE = 1024 * 1024
+# A directory in which a volume is tried.
+_PROBE = ".llmkube.probe."
+_FORMAT = (json.dumps({"formatVersion": FORMAT_VERSION}) + "\n").encode("ascii")
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,9 @@ def check_format(layout: Layout) -> None:
         if layout.format.name not in names_in(layout.state):
             return
         data = read_small(layout.format)
+    if not data:
+        # Whoever made the file was killed before its first byte.
+        return
     try:
         version = int(json.loads(data)["formatVersion"])
     except (ValueError, KeyError, TypeError) as error:
@@ -75,6 +85,7 @@ def prepare(layout: Layout) -> None:
         check_format(layout)
         for directory in (layout.all_staging, layout.trash):
             directory.mkdir(parents=True, exist_ok=True)
+        _sweep_probes(layout)
         _probe(layout)
     except OSError as error:
         raise unwritable(error, layout.root) from error
@@ -112,29 +123,54 @@ def check_budget(root: Path, needed: int, budget: int) -> None:
 
 
 def _probe(layout: Layout) -> None:
-    """Do once, with an empty directory, what publishing and removing will do with full ones."""
-    name = f"{layout.state.name}.probe.{nonce()}"
+    """Do once, with a directory of one file, what publishing and removing will do with full ones."""
+    name = f"{_PROBE}{nonce()}"
     first, second = layout.all_staging / name, layout.root / name
     first.mkdir()
     try:
-        write_durably(first / "file", b"probe")
-        first.rename(second)
-        first, second = second, first
-    finally:
-        (first / "file").unlink(missing_ok=True)
-        first.rmdir()
+        owner = Beacon(first / OWNER)
+        try:
+            first.rename(second)
+            first, second = second, first
+        finally:
+            # While its lock is held: others sweep it as soon as that is free.
+            with suppress(FileNotFoundError):
+                _remove_probe(first)
+            owner.withdraw()
+    except FileNotFoundError:
+        # Somebody took this process for dead, and could do all of this.
+        return
 
 
 def _mark_format(layout: Layout) -> None:
-    if layout.format.exists():
-        return
-    temporary = layout.format.with_name(f"format.json.{nonce()}")
-    write_durably(temporary, (json.dumps({"formatVersion": FORMAT_VERSION}) + "\n").encode("ascii"))
+    """Write the format where there is none yet. Whoever else does at the same time writes the same bytes."""
+    with suppress(FileNotFoundError):
+        if layout.format.stat().st_size:
+            return
+    descriptor = os.open(layout.format, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
-        temporary.rename(layout.format)
-    except FileExistsError:
-        # Where a rename does not replace, another first starter was faster with the same content.
-        temporary.unlink()
+        write_all(descriptor, memoryview(_FORMAT))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_directory(layout.state)
+
+
+def _sweep_probes(layout: Layout) -> None:
+    """Remove the probes of those who died."""
+    for directory in (layout.all_staging, layout.root):
+        for probe in (directory / name for name in names_in(directory) if name.startswith(_PROBE)):
+            with suppress(OSError):
+                # Below the root, where it was moved to, an empty one has served its purpose.
+                is_over = directory == layout.root and not names_in(probe)
+                if is_over or life_of_attempt(probe) is not Life.LIVE:
+                    _remove_probe(probe)
+
+
+def _remove_probe(probe: Path) -> None:
+    for name in names_in(probe):
+        (probe / name).unlink(missing_ok=True)
+    probe.rmdir()
 
 
 def unwritable(error: OSError, root: Path) -> DownloaderError:

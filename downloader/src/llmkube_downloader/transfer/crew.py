@@ -1,4 +1,7 @@
-"""How many connections receive: more as long as more help."""
+"""How many connections receive: more as long as more help, and no more than that.
+
+More than help would only be a burden on the origin, and more to receive again after a kill.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,11 @@ if TYPE_CHECKING:
     from llmkube_downloader.transfer.receiver import Receiver
 
 _FIRST = 4
-_LOOK_SECONDS = 0.05
-# What a doubled crew has to gain to be doubled again.
+# How long the rate is measured at least.
+_LOOK_SECONDS = 0.1
+# How long new members are waited for, which first have to connect.
+_SETTLE_SECONDS = 5.0
+# What a doubled crew has to gain to stay so.
 _WORTH = 1.1
 # Bytes per second of one connection beyond which the processor is the limit, and not the origin.
 _FAST = 150_000_000
@@ -21,7 +27,7 @@ _AGAIN_SECONDS = 30.0
 
 
 class Crew:
-    """The receivers of a transfer. It begins with four and is doubled while that makes it faster."""
+    """The receivers of a transfer. It begins with four, and is doubled while that makes it faster."""
 
     def __init__(self, recruit: Callable[[], Receiver], limit: int, suit: Callable[[int], None]) -> None:
         """Prepare; see ``start``.
@@ -34,9 +40,13 @@ class Crew:
         self._limit = limit
         self._suit = suit
         self._members: list[Receiver] = []
-        self._best = 0.0
+        self._retired: list[Receiver] = []
+        # How many there were before the crew was doubled, and their rate; None when it was not.
+        self._before: tuple[int, float] | None = None
         self._received = 0
         self._since = self._again = monotonic()
+        self._is_settled = False
+        self._look_seconds = _LOOK_SECONDS
 
     def start(self) -> None:
         """Begin."""
@@ -45,24 +55,42 @@ class Crew:
     def adjust(self, received: int) -> None:
         """Look, now and then, whether more connections would help; ``received`` are the bytes so far."""
         now = monotonic()
-        if now - self._since < _LOOK_SECONDS or len(self._members) == self._limit:
+        if now < self._again:
+            self._since = now
+        elif self._settle(now, received) and now - self._since >= self._look_seconds:
+            rate = (received - self._received) / (now - self._since)
+            self._since, self._received = now, received
+            if rate:
+                self._suit_to(rate, now)
+
+    def _suit_to(self, rate: float, now: float) -> None:
+        size = len(self._members)
+        former, before = self._before or (0, 0.0)
+        if rate <= _WORTH * before:
+            self._shrink(former)
+        elif size < self._limit and rate < _FAST * size:
+            self._before, self._is_settled = (size, rate), False
+            self._grow(min(2 * size, self._limit))
             return
-        rate = (received - self._received) / (now - self._since)
-        self._since, self._received = now, received
-        if not rate or now < self._again:
-            return
-        if rate > _WORTH * self._best and rate < _FAST * len(self._members):
-            self._best = rate
-            self._grow(min(2 * len(self._members), self._limit))
-        else:
-            self._again, self._best = now + _AGAIN_SECONDS, 0.0
+        self._again, self._before, self._is_settled = now + _AGAIN_SECONDS, None, False
+
+    def _settle(self, now: float, received: int) -> bool:
+        """Return whether all members have begun to receive; what comes before is no measure of their rate."""
+        if not self._is_settled and (
+            all(member.received for member in self._members) or now - self._since > _SETTLE_SECONDS
+        ):
+            # Where it takes long to begin, it takes as long to become fast.
+            self._look_seconds = max(_LOOK_SECONDS, now - self._since)
+            self._since, self._received, self._is_settled = now, received, True
+        return self._is_settled
 
     def end(self, seconds: float) -> None:
         """Wake them up and wait so long for them to end. The ring was stopped before."""
         deadline = monotonic() + seconds
-        for member in self._members:
+        members = [*self._members, *self._retired]
+        for member in members:
             member.abort()
-        for member in self._members:
+        for member in members:
             member.thread.join(max(0.0, deadline - monotonic()))
 
     def _grow(self, size: int) -> None:
@@ -78,3 +106,10 @@ class Crew:
                 self._limit = len(self._members)
                 return
             self._members.append(member)
+
+    def _shrink(self, size: int) -> None:
+        self._suit(size)
+        for member in self._members[size:]:
+            member.retire()
+        self._retired += self._members[size:]
+        del self._members[size:]

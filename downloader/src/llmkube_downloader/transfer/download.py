@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
 # All the memory that bytes wait in.
 _RING_BYTES = 40 * 1024 * 1024
-_SMALLEST_BLOCK = 256 * 1024
+_SMALLEST_BLOCK = 64 * 1024
 _LARGEST_BLOCK = 1024 * 1024
-# A kill loses the block that each connection is receiving: with 16 of them, at most 0.8 % of a model.
-_BLOCKS_OF_A_MODEL = 2048
+# A kill may lose a hundredth of a model: of each connection the block that it receives, and what nobody has read yet.
+_LOST_SHARE = 100
+_RECEIVING = 19  # the most by default, and some that are about to end
+_UNREAD_BYTES = 32 * 1024
 _SMALLEST_SYNC = 8 * 1024 * 1024
 _LARGEST_SYNC = 64 * 1024 * 1024
 _TICK_SECONDS = 0.2
@@ -241,8 +243,8 @@ def too_large(what: str, most: int) -> DownloaderError:
 
 def _block_size(total: int | None) -> int:
     """Return the bytes of a block, a power of two."""
-    share = (total or 0) // _BLOCKS_OF_A_MODEL
-    return _between(_SMALLEST_BLOCK, 1 << max(0, share.bit_length() - 1), _LARGEST_BLOCK)
+    share = (total or 0) // _LOST_SHARE // _RECEIVING - _UNREAD_BYTES
+    return _between(_SMALLEST_BLOCK, 1 << max(0, max(share, 0).bit_length() - 1), _LARGEST_BLOCK)
 
 
 def _between(least: int, value: int, most: int) -> int:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class Receiver:
-    """One connection at a time, for one stretch after the other."""
+    """One connection at a time, for one stretch after the other.
+
+    - received: bytes so far.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class Receiver:
         self._syncer = syncer
         self._advance = advance
         self._body: Body | None = None
+        self._is_retired = False
+        self.received = 0
         self.thread = threading.Thread(target=self._run, name="receiver", daemon=True)
 
     def abort(self) -> None:
@@ -58,9 +63,13 @@ class Receiver:
         if body is not None:
             body.abort()
 
+    def retire(self) -> None:
+        """Let the thread end when it has received what it was given."""
+        self._is_retired = True
+
     def _run(self) -> None:
         try:
-            while stretch := self._feed.take():
+            while not self._is_retired and (stretch := self._feed.take()):
                 self._receive(stretch)
         except StoppedError:
             return
@@ -169,6 +178,7 @@ class Receiver:
             if not count:
                 break
             stretch.position += count
+            self.received += count
             self._patience.progressed(count)
             self._advance(file, count)
             self._pace.spend(count)
