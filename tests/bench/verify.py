@@ -23,7 +23,7 @@ def main() -> None:
     """Print a line for each, with GB/s and how many times as fast as sha256sum it is."""
     parser = argparse.ArgumentParser(prog="bench.verify", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--gib", type=float, default=2)
+    parser.add_argument("--gib", type=float, default=4)
     arguments = parser.parse_args()
     size = int(arguments.gib * 1024**3)
     with TemporaryDirectory(dir=MEMORY) as folder:
