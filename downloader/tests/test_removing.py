@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from building import KEY, MODEL, age, failing, stage
-from using import OTHER_POD, POD, is_gone, lease, left_in, names_below, publish_entry, supersede
+from using import OTHER_KEY, OTHER_POD, POD, is_gone, lease, left_in, names_below, publish_entry, supersede
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.maintenance.removing import plan_removal, remove
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from command_line import Run
-
-OTHER_KEY = "fedcba9876543210"
-NONCE = "0" * 32
 
 
 @pytest.fixture

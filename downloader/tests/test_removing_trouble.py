@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 from building import KEY, age, stage
-from using import POD, before_each_operation, is_gone, lease, left_in, names_below, publish_entry, supersede
+from using import (
+    NONCE,
+    POD,
+    before_each_operation,
+    is_gone,
+    lease,
+    left_in,
+    names_below,
+    publish_entry,
+    supersede,
+)
 
 from llmkube_downloader.maintenance.removing import plan_removal, remove
 from llmkube_downloader.store import removal
@@ -27,9 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from command_line import Run
-
-OTHER_KEY = "fedcba9876543210"
-NONCE = "0" * 32
 
 
 @pytest.fixture

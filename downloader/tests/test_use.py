@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from building import KEY, age, build, failing
-from using import DAY, OTHER_POD, POD, lease, left_in
+from using import DAY, NONCE, OTHER_POD, POD, lease, left_in
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.key import parse_source
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from command_line import Run
-
-NONCE = "0" * 32
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 POD = "11111111-2222-3333-4444-555555555555"
 OTHER_POD = "66666666-7777-8888-9999-000000000000"
 DAY = 86400.0
+OTHER_KEY = "fedcba9876543210"
+NONCE = "0" * 32
 OPERATIONS = {"open", "os.scandir", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 _listeners: list[tuple[str, Callable[[], None]]] = []
 

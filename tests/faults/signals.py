@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faults.bench import Bench
-from faults.place import FILE_SYSTEMS, answer
+from faults.place import FILE_SYSTEMS, answer, descendants
 from faults.served import SOURCES, WEIGHTS
 from faults.spans import common, covered
 from faults.tree import journaled, leftovers
@@ -86,10 +86,9 @@ class Container:
         return self._process.wait()
 
     def _await_init(self) -> int:
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        while not (found := children.read_text().split()):
+        while not (found := descendants(self._process.pid)):
             time.sleep(0.001)
-        return int(found[0])
+        return found[0]
 
     def _await_handler(self) -> None:
         while not (self.ends_within(0.001) or self._handles(signal.SIGTERM)):

@@ -195,10 +195,10 @@ class Attempt:
             target.unlink(missing_ok=True)
         return 0
 
-    def is_empty(self) -> bool:
-        """Return whether nothing in the attempt is worth to be gone on with."""
+    def usable(self) -> list[Identity]:
+        """Return the contents of which something is there that a later attempt could go on with."""
         journals = [read_journal(self.journals / name, same_boot=self.same_boot) for name in names_in(self.journals)]
-        return not any(kept and kept.identity.lasting and kept.ranges.size for kept in journals)
+        return [kept.identity for kept in journals if kept and kept.identity.lasting and kept.ranges.size]
 
 
 @contextmanager
@@ -235,7 +235,7 @@ def attempt(layout: Layout, key: str, heartbeat: Heartbeat) -> Iterator[Attempt]
             owner.release()
         with suppress(OSError):
             # What can not be removed now is a leftover for the next holder of the build lease.
-            if not (useful and opened.files.is_dir()) or opened.is_empty():
+            if not (useful and opened.files.is_dir()) or not opened.usable():
                 discard(layout, opened.directory)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmkube_downloader.store.disk import names_in
-from llmkube_downloader.store.journal import Identity, read_journal
+from llmkube_downloader.store.journal import Identity
 from llmkube_downloader.store.lease import try_take
 from llmkube_downloader.store.life import Life, life_of_attempt
 from llmkube_downloader.store.staging import Attempt
@@ -43,6 +43,4 @@ def tidy(layout: Layout, manifest: Manifest) -> None:
 def _is_of(manifest: Manifest, attempt: Attempt) -> bool:
     """Return whether the entry of a manifest has all of what an attempt received that could be gone on with."""
     there = {file.path: Identity(file.path, file.size, file.sha256, file.validator) for file in manifest.files}
-    journals = [read_journal(attempt.journals / name, same_boot=True) for name in names_in(attempt.journals)]
-    received = [kept.identity for kept in journals if kept and kept.identity.lasting and kept.ranges.size]
-    return all(each.path in there and there[each.path].proves(each) for each in received)
+    return all(each.path in there and there[each.path].proves(each) for each in attempt.usable())
