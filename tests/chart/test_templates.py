@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from chart.rendering import CHART
 TEMPLATES = sorted(path for path in (CHART / "templates").rglob("*") if path.is_file())
 HELPERS = [path for path in TEMPLATES if path.suffix == ".tpl"]
 MANIFESTS = [path for path in TEMPLATES if path.suffix == ".yaml"]
+SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+RUNTIMES = set(SCHEMA["properties"]["runtime"]["properties"]["name"]["enum"])
 COMMENT = re.compile(r"\{\{-?\s*/\*.*?\*/\s*-?\}\}", re.DOTALL)
 
 IMPURE = {
@@ -58,5 +61,12 @@ def test_a_helper_is_named_after_chart_and_file_and_says_what_it_must_be_given(p
 
 def test_every_helper_is_used() -> None:
     everything = "\n".join(path.read_text("utf-8") for path in TEMPLATES)
-    defines = re.findall(r'define "([^"]+)"', everything)
-    assert [name for name in defines if f'include "{name}"' not in everything] == []
+    used = set(re.findall(r'include "([^"]+)"', everything))
+    # A runtime's helpers are found by its name: (printf "llmkube.runtime-%s.args" .Values.runtime.name).
+    for name in re.findall(r'printf "llmkube\.runtime-%s\.(\w+)"', everything):
+        used |= {f"llmkube.runtime-{runtime}.{name}" for runtime in RUNTIMES}
+    assert set(re.findall(r'define "([^"]+)"', everything)) - used == set()
+
+
+def test_every_runtime_has_its_helpers_in_a_file_of_its_own() -> None:
+    assert {path.stem.removeprefix("_runtime-") for path in HELPERS if path.stem.startswith("_runtime-")} == RUNTIMES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
@@ -14,94 +14,11 @@ from chart.rendering import CHART, SERVING, Renderer, nested
 from tools import values_schema
 
 VALUES = CHART / "values.yaml"
-DIGEST = "sha256:" + "0" * 64
-
-
-class Change(NamedTuple):
-    """Another value than the default, and the values without which it would have no meaning."""
-
-    value: Any
-    context: dict[str, Any] = {}  # noqa: RUF012 - never changed
-
-
-SHARED = {"modelCache.mode": "shared"}
-CUSTOM = {"runtime.name": "custom", "runtime.image.repository": "a", "runtime.image.tag": "b"}
-CHANGES = {
-    "nameOverride": Change("small"),
-    "fullnameOverride": Change("other"),
-    "imagePullSecrets": Change([{"name": "registry"}]),
-    "model.source": Change("hf://org/repo/other.gguf"),
-    "model.revision": Change("v1"),
-    "model.include": Change(["*.gguf"], CUSTOM),
-    "model.exclude": Change(["*.md"], CUSTOM),
-    "model.files": Change(["other.gguf"]),
-    "model.sha256": Change("0" * 64),
-    "model.existingSecret": Change("hub"),
-    "modelCache.enabled": Change(False),
-    "modelCache.mode": Change("ephemeral"),
-    "modelCache.create": Change(True, SHARED),
-    "modelCache.claimName": Change("b", {"modelCache.mode": "existingClaim", "modelCache.claimName": "a"}),
-    "modelCache.size": Change("21Gi"),
-    "modelCache.storageClass": Change("fast"),
-    "modelCache.accessMode": Change("ReadWriteMany"),
-    "modelCache.mountPath": Change("/cache"),
-    "modelCache.keep": Change(False),
-    "modelCache.annotations": Change({"a": "b"}),
-    "modelCache.labels": Change({"a": "b"}),
-    "preload.enabled": Change(False),
-    "preload.models": Change({"other": {"source": "hf://org/other"}}),
-    "preload.backoffLimit": Change(1),
-    "preload.activeDeadlineSeconds": Change(60),
-    "preload.ttlSecondsAfterFinished": Change(60),
-    "runtime.name": Change("custom", {"runtime.image.repository": "a", "runtime.image.tag": "b"}),
-    "runtime.image.repository": Change("registry.example.com/llama.cpp"),
-    "runtime.image.tag": Change("server-cuda-b10068"),
-    "runtime.image.digest": Change(DIGEST),
-    "runtime.image.pullPolicy": Change("Always"),
-    "runtime.command": Change(["/app/llama-server"]),
-    "runtime.args": Change(["--flash-attn", "on"]),
-    "runtime.host": Change("::"),
-    "runtime.port": Change(9000),
-    "runtime.servedModelName": Change("tiny"),
-    "runtime.contextSize": Change(4096),
-    "runtime.parallel": Change(2),
-    "runtime.threads": Change(2),
-    "server.replicas": Change(2),
-    "server.resources": Change({"limits": {"nvidia.com/gpu": 1}}),
-    "server.env": Change({"A": "b"}),
-    "server.nodeSelector": Change({"a": "b"}),
-    "server.tolerations": Change([{"operator": "Exists"}]),
-    "server.affinity": Change({"nodeAffinity": {}}),
-    "server.terminationGracePeriodSeconds": Change(1),
-    "server.progressDeadlineSeconds": Change(600),
-    "server.probes.path": Change("/ready"),
-    "server.probes.startup.periodSeconds": Change(1),
-    "server.probes.startup.failureThreshold": Change(1),
-    "server.probes.readiness.periodSeconds": Change(1),
-    "server.probes.readiness.failureThreshold": Change(1),
-    "server.probes.liveness.periodSeconds": Change(1),
-    "server.probes.liveness.timeoutSeconds": Change(1),
-    "server.probes.liveness.failureThreshold": Change(1),
-    "server.service.type": Change("NodePort"),
-    "server.service.port": Change(80),
-    "downloader.image.repository": Change("registry.example.com/downloader"),
-    "downloader.image.tag": Change("v9"),
-    "downloader.image.digest": Change(DIGEST),
-    "downloader.image.pullPolicy": Change("Always"),
-    "downloader.resources.requests.cpu": Change("1"),
-    "downloader.resources.requests.memory": Change("1Gi"),
-    "downloader.env": Change({"HTTPS_PROXY": "http://proxy:3128"}),
-    "downloader.allowHttp": Change(["models.example.com"]),
-    "downloader.hfEndpoint": Change("https://hub.example.com"),
-    "podSecurityContext.runAsNonRoot": Change(False),
-    "podSecurityContext.runAsUser": Change(None),
-    "podSecurityContext.runAsGroup": Change(None),
-    "podSecurityContext.fsGroup": Change(None),
-    "podSecurityContext.fsGroupChangePolicy": Change("Always"),
-    "podSecurityContext.seccompProfile.type": Change("Unconfined"),
-    "securityContext.allowPrivilegeEscalation": Change(True),
-    "securityContext.readOnlyRootFilesystem": Change(False),
-    "securityContext.capabilities.drop": Change([]),
+# By path of a key: another value than the default (to), and the values without which it would have no meaning (given).
+CHANGES: dict[str, dict[str, Any]] = {
+    path: change
+    for file in sorted(Path(__file__).with_name("changes").glob("*.yaml"))
+    for path, change in yaml.safe_load(file.read_text("utf-8")).items()
 }
 
 
@@ -113,8 +30,8 @@ def test_every_value_has_a_change_to_try() -> None:
 @pytest.mark.parametrize("path", CHANGES)
 def test_no_value_is_dead(chart: Renderer, path: str) -> None:
     change = CHANGES[path]
-    before = {**SERVING, **change.context}
-    assert chart.text(nested({**before, path: change.value})) != chart.text(nested(before))
+    before = {**SERVING, **change.get("given", {})}
+    assert chart.text(nested({**before, path: change["to"]})) != chart.text(nested(before))
 
 
 def test_schema_and_readme_are_generated_from_values_yaml() -> None:

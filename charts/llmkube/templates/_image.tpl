@@ -20,14 +20,10 @@ Given the root context.
 {{- end -}}
 
 {{/*
-The server's image. The tag of llama.cpp is a build, not a moving name: b10068 is the build that LLMKube pins for CUDA, so a
-model that is moved between the two meets the same server.
+The server's image: the runtime's own unless told otherwise.
 Given the root context.
 */}}
 {{- define "llmkube.image.runtime" -}}
-{{- $default := dict "image" .Values.runtime.image -}}
-{{- if eq .Values.runtime.name "llamacpp" -}}
-{{- $default = merge $default (dict "repository" "ghcr.io/ggml-org/llama.cpp" "tag" "server-b10068") -}}
-{{- end -}}
-{{- include "llmkube.image.reference" $default -}}
+{{- $own := include (printf "llmkube.runtime-%s.image" .Values.runtime.name) . | fromJson -}}
+{{- include "llmkube.image.reference" (merge (dict "image" .Values.runtime.image) $own) -}}
 {{- end -}}

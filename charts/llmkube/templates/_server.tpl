@@ -1,19 +1,12 @@
 {{/*
-The arguments of the server, each on its own line. What the user gives comes last, because of a repeated flag the last wins.
+The arguments of the server, each on its own line: the runtime's own, in which nothing is expanded, and those of the user. What
+the user gives comes last, because of a repeated flag the last wins.
 Given the root context. Returns JSON: a list under "items".
 */}}
 {{- define "llmkube.server.args" -}}
 {{- $args := list -}}
-{{- if eq .Values.runtime.name "llamacpp" -}}
-{{- $alias := .Values.runtime.servedModelName | default (include "llmkube.names.fullname" .) -}}
-{{- $args = list "--model" (include "llmkube.cache.modelPath" .) "--alias" $alias "--host" .Values.runtime.host
-      "--port" (.Values.runtime.port | int64 | toString) -}}
-{{- range $flag, $number := dict "--ctx-size" .Values.runtime.contextSize "--parallel" .Values.runtime.parallel "--threads" .Values.runtime.threads -}}
-{{- if not (kindIs "invalid" $number) }}{{ $args = concat $args (list $flag ($number | int64 | toString)) }}{{ end -}}
-{{- end -}}
-{{- $literal := list -}}
-{{- range $args }}{{ $literal = append $literal (include "llmkube.pod.literal" .) }}{{ end -}}
-{{- $args = $literal -}}
+{{- range get (include (printf "llmkube.runtime-%s.args" .Values.runtime.name) . | fromJson) "items" -}}
+{{- $args = append $args (include "llmkube.pod.literal" .) -}}
 {{- end -}}
 {{- dict "items" (concat $args .Values.runtime.args) | toJson -}}
 {{- end -}}
@@ -35,7 +28,7 @@ tcpSocket:
 {{- end -}}
 
 {{/*
-The container that serves the model. It can read the cache and nothing else of the volume's life: only downloads write.
+The container that serves the model.
 Given the root context.
 */}}
 {{- define "llmkube.server.container" -}}
@@ -72,9 +65,5 @@ terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- include "llmkube.map.overlay" (dict "over" .Values.securityContext) | nindent 2 }}
 volumeMounts:
-  - name: model-cache
-    mountPath: {{ .Values.modelCache.mountPath }}
-    readOnly: true
-  - name: tmp
-    mountPath: /tmp
+  {{- include "llmkube.server-volumes.mounts" . | nindent 2 }}
 {{- end -}}
