@@ -18,6 +18,8 @@ OTHER_POD: dict[str, dict[str, Any]] = {
     "environment": {"downloader.env": {"HTTPS_PROXY": "http://proxy:3128"}},
     "mirror": {"downloader.hfEndpoint": "https://hub.example.com"},
     "placement": {"server.nodeSelector": {"gpu": "yes"}},
+    "kind of GPU": {"server.gpu.vendor": "nvidia"},
+    "kind of GPU among the resources": {"server.resources": {"limits": {"amd.com/gpu": 1}}},
     "security context": {"podSecurityContext.fsGroup": 2000},
 }
 SAME_POD: dict[str, dict[str, Any]] = {
@@ -25,10 +27,18 @@ SAME_POD: dict[str, dict[str, Any]] = {
     "deadline": {"preload.activeDeadlineSeconds": 60},
     "removal": {"preload.ttlSecondsAfterFinished": 60},
     "size of the claim": {"modelCache.size": "30Gi"},
-    "server's resources": {"server.resources": {"limits": {"nvidia.com/gpu": 1}}},
+    "server's resources": {"server.resources": {"limits": {"memory": "8Gi"}}},
     "server's grace period": {"server.terminationGracePeriodSeconds": 5},
     "runtime": {"runtime.args": ["--flash-attn", "on"]},
 }
+
+
+GPUS: list[dict[str, Any]] = [
+    {"server.gpu.vendor": "nvidia"},
+    {"server.gpu.vendor": "nvidia", "server.gpu.count": 8},
+    {"server.gpu.vendor": "nvidia", "server.gpu.count": 0},
+    {"server.resources": {"limits": {"nvidia.com/gpu": 2}}},
+]
 
 
 def _job_name(chart: Renderer, changes: dict[str, Any] | None = None) -> str:
@@ -45,6 +55,10 @@ def test_another_pod_is_another_job(chart: Renderer, changes: dict[str, Any]) ->
 @pytest.mark.parametrize("changes", SAME_POD.values(), ids=SAME_POD.keys())
 def test_the_same_pod_is_the_same_job(chart: Renderer, changes: dict[str, Any]) -> None:
     assert _job_name(chart, changes) == _job_name(chart)
+
+
+def test_another_number_of_gpus_is_the_same_job_because_downloads_hold_none(chart: Renderer) -> None:
+    assert len({_job_name(chart, gpus) for gpus in GPUS}) == 1
 
 
 def test_a_new_chart_version_makes_no_new_job(chart: Renderer, tmp_path: Path) -> None:

@@ -21,10 +21,28 @@ nodeSelector:
 affinity:
   {{- . | nindent 2 }}
 {{- end }}
-{{- with .Values.server.tolerations }}
+{{- with include "llmkube.pod.tolerations" . }}
 tolerations:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/*
+The user's tolerations, and those for GPU nodes that they do not cover already.
+Given the root context.
+*/}}
+{{- define "llmkube.pod.tolerations" -}}
+{{- $tolerations := .Values.server.tolerations -}}
+{{- range $own := get (include "llmkube.gpu.tolerations" . | fromJson) "items" -}}
+{{- $covered := false -}}
+{{- range $.Values.server.tolerations -}}
+{{- $sameKey := has (.key | default "") (list "" $own.key) -}}
+{{- $sameEffect := has (.effect | default "") (list "" $own.effect) -}}
+{{- if and (eq (.operator | default "Equal") "Exists") $sameKey $sameEffect }}{{ $covered = true }}{{ end -}}
+{{- end -}}
+{{- if not $covered }}{{ $tolerations = append $tolerations $own }}{{ end -}}
+{{- end -}}
+{{- with $tolerations }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/*

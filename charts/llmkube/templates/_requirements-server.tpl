@@ -3,6 +3,7 @@ What the values of the server have to say together.
 Given the root context. Renders nothing.
 */}}
 {{- define "llmkube.requirements-server.check" -}}
+{{- include "llmkube.requirements-server.gpu" . }}
 {{- if .Values.model.source }}
 {{- $name := include "llmkube.names.fullname" . }}
 {{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}
@@ -17,5 +18,29 @@ Given the root context. Renders nothing.
 {{- fail "runtime.image: the runtime custom has no image of its own: set runtime.image.repository, and runtime.image.tag or runtime.image.digest" }}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/*
+What the values of the GPU have to say together.
+Given the root context. Renders nothing.
+*/}}
+{{- define "llmkube.requirements-server.gpu" -}}
+{{- $gpu := .Values.server.gpu }}
+{{- $resource := include "llmkube.gpu.resource" . }}
+{{- $slice := empty $gpu.mig | not | ternary "server.gpu.mig" "server.gpu.shared" }}
+{{- if and $gpu.mig (or $gpu.resourceName (ne $gpu.vendor "nvidia")) }}
+{{- fail "server.gpu.mig: is only for server.gpu.vendor nvidia without a server.gpu.resourceName: remove it, or set the vendor" }}
+{{- end }}
+{{- if and $gpu.shared (or $gpu.resourceName (ne $gpu.vendor "nvidia")) }}
+{{- fail "server.gpu.shared: is only for server.gpu.vendor nvidia without a server.gpu.resourceName: remove it, or set the vendor" }}
+{{- end }}
+{{- if and (or $gpu.mig $gpu.shared) (gt (int64 $gpu.count) 1) }}
+{{- fail (printf "server.gpu.count: is %d, but a server computes with one such device, however many it holds: ask for 1, or remove %s" (int64 $gpu.count) $slice) }}
+{{- end }}
+{{- $limits := .Values.server.resources.limits | default dict }}
+{{- $limit := hasKey $limits $resource | ternary (get $limits $resource) nil }}
+{{- if and $resource (not (kindIs "invalid" $limit)) (ne (toString $limit) (toString (int64 $gpu.count))) }}
+{{- fail (printf "server.resources.limits: asks for %v of %s, but server.gpu.count is %d: say it in one place, best in server.gpu" $limit $resource (int64 $gpu.count)) }}
 {{- end }}
 {{- end -}}

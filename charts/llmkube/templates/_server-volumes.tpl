@@ -4,6 +4,14 @@ Given a dict: root, entry (of the model).
 */}}
 {{- define "llmkube.server-volumes.volumes" -}}
 {{ include "llmkube.pod.volumes" (dict "root" .root "secret" .entry.secret) }}
+{{- if include "llmkube.server-volumes.sharesMemory" .root }}
+- name: shared-memory
+  emptyDir:
+    medium: Memory
+    {{- with .root.Values.server.sharedMemory.size }}
+    sizeLimit: {{ quote . }}
+    {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -16,4 +24,22 @@ Given the root context.
   readOnly: true
 - name: tmp
   mountPath: /tmp
+{{- if include "llmkube.server-volumes.sharesMemory" . }}
+- name: shared-memory
+  mountPath: /dev/shm
+{{- end }}
+{{- end -}}
+
+{{/*
+"true" when the server needs more shared memory than the 64 MiB that container runtimes give; nothing otherwise. The Python
+servers exchange tensors between their processes through it, and so do GPUs that work on one model.
+Given the root context.
+*/}}
+{{- define "llmkube.server-volumes.sharesMemory" -}}
+{{- $runtime := .Values.runtime -}}
+{{- $several := gt (int64 (include "llmkube.gpu.count" .)) 1 -}}
+{{- range list $runtime.tensorParallel $runtime.pipelineParallel }}{{ if gt (int64 .) 1 }}{{ $several = true }}{{ end }}{{ end -}}
+{{- $enabled := .Values.server.sharedMemory.enabled -}}
+{{- if kindIs "invalid" $enabled }}{{ $enabled = or $several (has $runtime.name (list "vllm" "sglang" "tgi")) }}{{ end -}}
+{{- $enabled | ternary "true" "" -}}
 {{- end -}}

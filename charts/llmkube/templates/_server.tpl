@@ -57,7 +57,7 @@ ports:
   {{- include "llmkube.server.probe" (dict "root" $ "probe" .) | nindent 2 }}
 {{- end }}
 {{- end }}
-{{- with .Values.server.resources }}
+{{- with include "llmkube.gpu.resources" . | fromJson }}
 resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
