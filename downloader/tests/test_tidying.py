@@ -145,6 +145,20 @@ def test_a_probe_whose_maker_was_killed_is_removed_by_the_next_fetch(
     assert [probe.exists() for probe in probes] == [False, False, True]
 
 
+@pytest.mark.parametrize("place", [".", ".llmkube/staging"])
+def test_nothing_is_written_into_the_probe_of_another_who_is_about_to_remove_it(
+    run: Run, root: Path, tmp_path: Path, fetched: str, place: str
+) -> None:
+    probe = root / place / ".llmkube.probe.0"
+    probe.mkdir()
+    owner = Beacon(probe / OWNER)
+    before = probe.stat().st_mtime_ns
+    (tmp_path / "other.gguf").write_bytes(BODY)
+    assert run("fetch", f"file://{tmp_path}/other.gguf", "--root", root).code == 0
+    assert probe.stat().st_mtime_ns == before
+    owner.withdraw()
+
+
 def test_a_probe_without_a_word_of_its_maker_is_removed_after_a_minute(
     run: Run, root: Path, tmp_path: Path, fetched: str
 ) -> None:

@@ -183,20 +183,23 @@ def read_record(path: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def is_stale(path: Path) -> bool:
-    """Return whether nobody kept a beacon alive, or changed a directory, for a minute; what is gone is not stale."""
-    return _is_older(path, STALE_SECONDS)
+def is_stale(path: Path, now: float | None = None) -> bool:
+    """Return whether nobody kept a beacon alive, or changed a directory, for a minute; what is gone is not stale.
+
+    - now: the file server's time in seconds, where it is known; else it is asked for, by writing beside the beacon.
+    """
+    return _is_older(path, STALE_SECONDS, now)
 
 
-def is_nearly_stale(path: Path) -> bool:
-    """Return whether a beacon is stale, or will be without the next beat.
+def is_nearly_stale(path: Path, now: float | None = None) -> bool:
+    """Return whether a beacon is stale, or will be without the next beat; `now` as of is_stale.
 
     A process keeps several beacons alive. Whoever finds one of them stale may be earlier than the others are.
     """
-    return _is_older(path, STALE_SECONDS - HEARTBEAT_SECONDS)
+    return _is_older(path, STALE_SECONDS - HEARTBEAT_SECONDS, now)
 
 
-def _is_older(path: Path, seconds: float) -> bool:
+def _is_older(path: Path, seconds: float, now: float | None) -> bool:
     """Return whether a file or directory was not changed for so long; what is gone is not old.
 
     The times compared are both given by the file server. Opening the file makes an NFS client ask it.
@@ -207,7 +210,7 @@ def _is_older(path: Path, seconds: float) -> bool:
             modified = os.fstat(descriptor).st_mtime
         finally:
             os.close(descriptor)
-        return file_server_now(path.parent) - modified > seconds
+        return (file_server_now(path.parent) if now is None else now) - modified > seconds
     except FileNotFoundError:
         return False
 

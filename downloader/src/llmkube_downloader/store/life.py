@@ -52,17 +52,19 @@ def life_of(beacon: Path, is_silent: Callable[[Path], bool] = is_stale) -> Life:
     return Life.LIVE
 
 
-def life_of_attempt(directory: Path) -> Life:
+def life_of_attempt(directory: Path, now: float | None = None) -> Life:
     """Return what is known about the writer of an attempt, or of another directory with an owner.
+
+    - now: the file server's time in seconds, where nothing may be written into the directory to ask for it.
 
     Raises OSError: where nothing can be written, the time of the file server can not be asked for.
     """
     if OWNER in names_in(directory):
         with suppress(FileNotFoundError):
             # Its writer held a lease as well, which was found stale. So would this be a moment later.
-            return life_of(directory / OWNER, is_nearly_stale)
+            return life_of(directory / OWNER, lambda owner: is_nearly_stale(owner, now))
     # Between creating the directory and the record lies a moment; only an old one without a record is dead.
-    return Life.STALE if is_stale(directory) else Life.LIVE
+    return Life.STALE if is_stale(directory, now) else Life.LIVE
 
 
 def _is_dead(beacon: Path, record: Mapping[str, Any]) -> bool:

@@ -85,8 +85,9 @@ def prepare(layout: Layout) -> None:
         check_format(layout)
         for directory in (layout.all_staging, layout.trash):
             directory.mkdir(parents=True, exist_ok=True)
-        _sweep_probes(layout)
-        _probe(layout)
+        now = _probe(layout)
+        if now is not None:
+            _sweep_probes(layout, now)
     except OSError as error:
         raise unwritable(error, layout.root) from error
     with storage_errors(f"writing {layout.format}"):
@@ -122,14 +123,18 @@ def check_budget(root: Path, needed: int, budget: int) -> None:
         )
 
 
-def _probe(layout: Layout) -> None:
-    """Do once, with a directory of one file, what publishing and removing will do with full ones."""
+def _probe(layout: Layout) -> float | None:
+    """Do once, with a directory of one file, what publishing and removing will do with full ones.
+
+    Returns the file server's time in seconds; None when somebody took this process for dead.
+    """
     name = f"{_PROBE}{nonce()}"
     first, second = layout.all_staging / name, layout.root / name
     first.mkdir()
     try:
         owner = Beacon(first / OWNER)
         try:
+            now = (first / OWNER).stat().st_mtime
             first.rename(second)
             first, second = second, first
         finally:
@@ -138,8 +143,9 @@ def _probe(layout: Layout) -> None:
                 _remove_probe(first)
             owner.withdraw()
     except FileNotFoundError:
-        # Somebody took this process for dead, and could do all of this.
-        return
+        # Whoever did so could do all of this.
+        return None
+    return now
 
 
 def _mark_format(layout: Layout) -> None:
@@ -156,14 +162,14 @@ def _mark_format(layout: Layout) -> None:
     sync_directory(layout.state)
 
 
-def _sweep_probes(layout: Layout) -> None:
-    """Remove the probes of those who died."""
+def _sweep_probes(layout: Layout, now: float) -> None:
+    """Remove the probes of those who died. Nothing is written into them: the living could not remove theirs then."""
     for directory in (layout.all_staging, layout.root):
         for probe in (directory / name for name in names_in(directory) if name.startswith(_PROBE)):
             with suppress(OSError):
                 # Below the root, where it was moved to, an empty one has served its purpose.
                 is_over = directory == layout.root and not names_in(probe)
-                if is_over or life_of_attempt(probe) is not Life.LIVE:
+                if is_over or life_of_attempt(probe, now) is not Life.LIVE:
                     _remove_probe(probe)
 
 
