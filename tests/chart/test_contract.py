@@ -21,6 +21,11 @@ def _metadata(manifest: Object) -> list[Object]:
     return [manifest["metadata"], *(template["metadata"] for template in pod_templates(manifest))]
 
 
+def _own_annotations(metadata: Object) -> dict[str, str]:
+    annotations: dict[str, str] = metadata["annotations"]
+    return {name: value for name, value in annotations.items() if name.startswith("llmkube.dev/")}
+
+
 def test_every_object_and_pod_names_its_release_and_component(rendered: list[Object]) -> None:
     for manifest in rendered:
         for metadata in _metadata(manifest):
@@ -45,7 +50,7 @@ def test_workloads_and_their_pods_say_the_same_about_key_and_claim(rendered: lis
         workload, pod = _metadata(manifest)
         key = LABELS["labels"]["key"]
         assert workload["labels"].get(key) == pod["labels"].get(key)
-        assert workload["annotations"] == pod["annotations"]
+        assert _own_annotations(workload) == _own_annotations(pod)
 
 
 def test_pods_mount_the_claim_they_name(rendered: list[Object]) -> None:

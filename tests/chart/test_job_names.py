@@ -17,6 +17,9 @@ OTHER_POD: dict[str, dict[str, Any]] = {
     "credentials": {"model.existingSecret": "hub"},
     "environment": {"downloader.env": {"HTTPS_PROXY": "http://proxy:3128"}},
     "mirror": {"downloader.hfEndpoint": "https://hub.example.com"},
+    "identity": {"serviceAccount.name": "models"},
+    "pull secrets": {"global.imagePullSecrets": ["registry"]},
+    "registry": {"global.imageRegistry": "registry.example.com"},
     "placement": {"server.nodeSelector": {"gpu": "yes"}},
     "kind of GPU": {"server.gpu.vendor": "nvidia"},
     "kind of GPU among the resources": {"server.resources": {"limits": {"amd.com/gpu": 1}}},
@@ -29,6 +32,8 @@ SAME_POD: dict[str, dict[str, Any]] = {
     "size of the claim": {"modelCache.size": "30Gi"},
     "server's resources": {"server.resources": {"limits": {"memory": "8Gi"}}},
     "server's grace period": {"server.terminationGracePeriodSeconds": 5},
+    "labels and annotations of all objects": {"commonLabels": {"a": "b"}, "commonAnnotations": {"a": "b"}},
+    "labels and annotations of the server": {"server.podLabels": {"a": "b"}, "server.podAnnotations": {"a": "b"}},
     "runtime": {"runtime.args": ["--flash-attn", "on"]},
 }
 

@@ -103,7 +103,6 @@ def _keywords(annotations: list[str], path: str) -> dict[str, Any]:
 def schema(keys: list[Key]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a values file with these top-level keys."""
     properties = {key.name: _property(key) for key in keys}
-    properties["global"] = {"type": "object", "description": "Values that a parent chart shares; not used here."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Values of the llmkube chart",

@@ -10,10 +10,19 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{/*
-The labels of an object.
+The labels of an object: those of commonLabels, and the chart's own, by which Helm and the plugin find it.
 Given a dict: root, component, entry (optional: the cache entry the object is about).
 */}}
 {{- define "llmkube.labels.object" -}}
+{{- $own := include "llmkube.labels.own" . | fromYaml -}}
+{{- include "llmkube.map.overlay" (dict "base" .root.Values.commonLabels "over" $own) -}}
+{{- end -}}
+
+{{/*
+The labels that the chart gives an object.
+Given a dict: root, component, entry (optional).
+*/}}
+{{- define "llmkube.labels.own" -}}
 {{ include "llmkube.labels.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
@@ -39,6 +48,16 @@ llmkube.dev/key: {{ .key | quote }}
 {{- with include "llmkube.cache.claim" .root }}
 llmkube.dev/claim-hash: {{ sha256sum . | trunc 8 | quote }}
 {{- end }}
+{{- end -}}
+
+{{/*
+The annotations of an object: those of commonAnnotations, over them the chart's own, over these what the user says about this
+object. Pods do not get the common ones: a changed one would start servers again and make new Jobs.
+Given a dict: root, own (a map, optional), user (a map, optional). Renders nothing when there are none.
+*/}}
+{{- define "llmkube.labels.objectAnnotations" -}}
+{{- $own := include "llmkube.map.overlay" (dict "base" .root.Values.commonAnnotations "over" .own) | fromYaml -}}
+{{- with include "llmkube.map.overlay" (dict "base" $own "over" .user) | fromYaml }}{{ toYaml . }}{{ end -}}
 {{- end -}}
 
 {{/*

@@ -12,7 +12,7 @@ Given a dict: name (text), max (number of characters, more than 9).
 {{- end -}}
 
 {{/*
-The name of the Deployment, the Service and the ServiceAccount, and the start of all others: the release's name unless
+The name of the Deployment and the Service, and the start of all others: the release's name unless
 overridden. A parent chart that gives this chart an alias gets the alias appended, so that two aliases do not collide.
 Given the root context.
 */}}
@@ -21,6 +21,16 @@ Given the root context.
 {{- $suffix := .Values.nameOverride | default $alias -}}
 {{- $name := .Values.fullnameOverride | default (list .Release.Name $suffix | compact | join "-") -}}
 {{- include "llmkube.names.bounded" (dict "name" $name "max" 63) -}}
+{{- end -}}
+
+{{/*
+The name of the ServiceAccount of all pods. One that is not made here has to be named; otherwise it is the one that every
+namespace has.
+Given the root context.
+*/}}
+{{- define "llmkube.names.serviceAccount" -}}
+{{- $account := .Values.serviceAccount -}}
+{{- $account.name | default ($account.create | ternary (include "llmkube.names.fullname" .) "default") -}}
 {{- end -}}
 
 {{/*

@@ -3,13 +3,13 @@ What all pods of the release have in common.
 Given the root context.
 */}}
 {{- define "llmkube.pod.common" -}}
-serviceAccountName: {{ include "llmkube.names.fullname" . | quote }}
+serviceAccountName: {{ include "llmkube.names.serviceAccount" . | quote }}
 automountServiceAccountToken: false
 {{- /* The variables of a Service that happens to be called like a program's own settings would change them. */}}
 enableServiceLinks: false
-{{- with .Values.imagePullSecrets }}
+{{- with include "llmkube.image.pullSecrets" . }}
 imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 securityContext:
   {{- include "llmkube.map.overlay" (dict "over" .Values.podSecurityContext) | nindent 2 }}
