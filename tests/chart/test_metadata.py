@@ -1,36 +1,35 @@
-"""What users put on all objects is on all of them, and nowhere where it would start anything again."""
+"""What registries and their search pages show of the chart."""
 
 from __future__ import annotations
 
-from chart.rendering import SERVING, Object, Renderer, nested, pod_templates
+import base64
+from typing import Any
 
-COMMON = {"commonLabels": {"example.com/team": "a"}, "commonAnnotations": {"example.com/wave": "1"}}
+import pytest
+import yaml
 
+from chart.rendering import CHART
 
-def _without_metadata(manifest: Object) -> Object:
-    return {name: value for name, value in manifest.items() if name != "metadata"}
-
-
-def test_common_labels_and_annotations_are_on_every_object(chart: Renderer) -> None:
-    for values in ({**SERVING, **COMMON}, {"modelCache.size": "1Gi", **COMMON}):
-        for manifest in chart.objects(nested(values)):
-            assert manifest["metadata"]["labels"]["example.com/team"] == "a", manifest["kind"]
-            assert manifest["metadata"]["annotations"]["example.com/wave"] == "1", manifest["kind"]
+METADATA: dict[str, Any] = yaml.safe_load((CHART / "Chart.yaml").read_text("utf-8"))
+KINDS = {"added", "changed", "deprecated", "removed", "fixed", "security"}
 
 
-def test_common_labels_and_annotations_change_nothing_but_the_metadata_of_objects(chart: Renderer) -> None:
-    before, after = (chart.objects(nested(values)) for values in (SERVING, {**SERVING, **COMMON}))
-    assert [_without_metadata(manifest) for manifest in after] == [_without_metadata(manifest) for manifest in before]
-    assert [manifest["metadata"]["name"] for manifest in after] == [manifest["metadata"]["name"] for manifest in before]
+def test_the_icon_is_the_picture_beside_the_chart() -> None:
+    head, _, data = METADATA["icon"].partition(",")
+    assert head == "data:image/svg+xml;base64"
+    assert base64.b64decode(data) == (CHART / "icon.svg").read_bytes()
 
 
-def test_what_selects_pods_selects_them_whatever_labels_a_user_adds(rendered: list[Object]) -> None:
-    for manifest in rendered:
-        if manifest["kind"] != "Deployment":
-            continue
-        (template,) = pod_templates(manifest)
-        selector = manifest["spec"]["selector"]["matchLabels"]
-        assert selector.items() <= template["metadata"]["labels"].items()
-        services = [other for other in rendered if other["kind"] == "Service"]
-        for service in services:
-            assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+def test_chart_and_program_have_one_version() -> None:
+    assert METADATA["version"] == METADATA["appVersion"]
+
+
+@pytest.mark.parametrize("name", ["category", "license", "operator", "changes"])
+def test_a_registry_is_told(name: str) -> None:
+    assert METADATA["annotations"][f"artifacthub.io/{name}"]
+
+
+def test_changes_are_of_the_kinds_that_registries_know() -> None:
+    changes = yaml.safe_load(METADATA["annotations"]["artifacthub.io/changes"])
+    assert {change["kind"] for change in changes} <= KINDS
+    assert all(change["description"] for change in changes)
