@@ -41,7 +41,11 @@ def test_labels_annotations_and_names_are_those_of_the_contract() -> None:
         "origin": contract.ANNOTATION_MADE_BY,
     }
     assert agreed["containers"] == {"fetch": contract.CONTAINER_FETCH, "maintenance": contract.CONTAINER_MAINTENANCE}
-    assert agreed["variables"] == {"podUID": contract.VARIABLE_POD_UID}
+    assert agreed["variables"] == {
+        "podUID": contract.VARIABLE_POD_UID,
+        "credentials": contract.VARIABLE_CREDENTIALS,
+    }
+    assert agreed["volumes"] == {"credentials": contract.VOLUME_CREDENTIALS}
     components = [
         contract.COMPONENT_CACHE,
         contract.COMPONENT_PRELOAD,

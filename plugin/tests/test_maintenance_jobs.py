@@ -49,6 +49,45 @@ def test_a_job_has_the_pod_of_the_maintenance_cronjob_with_other_arguments(clust
     assert spec["ttlSecondsAfterFinished"] == 3600
 
 
+def test_a_job_is_made_of_no_cronjob_that_runs_by_itself(cluster: FakeKubernetes, run: Run) -> None:
+    # By their names, those of the schedules come first.
+    items = releases.release(
+        "a",
+        model={"source": releases.TINY},
+        preload={"schedule": "@daily"},
+        modelCache={
+            "mode": "existingClaim",
+            "claimName": "weights",
+            "hold": True,
+            "prune": {"schedule": "@daily", "unused": True},
+            "verify": {"schedule": "@daily"},
+        },
+    )
+    for item in items:
+        if item["kind"] == "CronJob" and not item["metadata"]["name"].endswith("-maintenance"):
+            item["metadata"]["name"] = "0-" + item["metadata"]["name"]
+    cluster.add(*items)
+
+    job = scan_job(cluster, run)
+
+    assert job["metadata"]["generateName"] == "a-maintenance-"
+    assert [container["name"] for container in job["spec"]["template"]["spec"]["containers"]] == ["maintenance"]
+
+
+def test_a_job_that_asks_no_origin_has_no_credentials(cluster: FakeKubernetes, run: Run) -> None:
+    items = releases.release(
+        "web", model={"source": releases.TINY, "existingSecret": "hub"}, modelCache={"size": "1Gi"}
+    )
+    assert "LLMKUBE_CREDENTIALS" in str(releases.of_kind(items, "CronJob"))
+    cluster.add(*items)
+
+    spec = scan_job(cluster, run)["spec"]["template"]["spec"]
+
+    assert "LLMKUBE_CREDENTIALS" not in str(spec)
+    assert "credentials" not in str(spec["volumes"]) + str(spec["containers"][0]["volumeMounts"])
+    assert [volume["name"] for volume in spec["volumes"]] == ["model-cache", "tmp"]
+
+
 def test_kubernetes_expands_nothing_in_the_arguments_of_a_job(cluster: FakeKubernetes, run: Run) -> None:
     cluster.add(*releases.serving())
     cluster.plays = lambda _: releases.maintenance_says({"schema": 1, "entries": []})

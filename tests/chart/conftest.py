@@ -43,6 +43,12 @@ def _typical_values() -> dict[str, dict[str, Any]]:
         "downloader.env": {"HTTPS_PROXY": "http://proxy:3128", "HOME": "/home"},
         "downloader.hfEndpoint": "https://hub.example.com",
         "downloader.allowHttp": ["*"],
+        "downloader.timeZone": "Etc/UTC",
+        "model.mirrors": ["https://hub.example.com"],
+        "modelCache.hold": True,
+        "modelCache.prune": {"schedule": "0 3 * * 0", "olderThan": "30d"},
+        "modelCache.verify": {"schedule": "0 4 1 * *", "repair": True},
+        "preload.schedule": "0 2 * * *",
     }
     values = {example.stem: yaml.safe_load(example.read_text("utf-8")) for example in examples()}
     return {**values, "everything": nested(everything), "empty cache": nested({"modelCache.size": "1Gi"})}

@@ -68,15 +68,16 @@ def test_containers_have_the_names_of_the_contract(rendered: list[Object]) -> No
             if arguments[0] == "fetch":
                 assert container["name"] == LABELS["containers"]["fetch"]
             if manifest["kind"] == "CronJob":
-                assert container["name"] == LABELS["containers"]["maintenance"]
+                is_pattern = manifest["spec"].get("suspend", False)
+                assert (container["name"] == LABELS["containers"]["maintenance"]) == is_pattern, manifest["metadata"]
 
 
-def test_only_a_fetch_of_a_pod_that_lasts_is_told_the_pods_uid(rendered: list[Object]) -> None:
+def test_only_who_uses_an_entry_afterwards_is_told_the_pods_uid(rendered: list[Object]) -> None:
     for manifest in rendered:
         for container in containers(manifest):
             told = LABELS["variables"]["podUID"] in {variable["name"] for variable in container.get("env", [])}
-            is_fetch = container.get("args", [""])[0] == "fetch"
-            assert told == (is_fetch and manifest["kind"] == "Deployment"), container["name"]
+            says_so = container.get("args", [""])[0] in ("fetch", "hold")
+            assert told == (says_so and manifest["kind"] == "Deployment"), container["name"]
 
 
 def test_no_environment_variable_is_there_twice(rendered: list[Object]) -> None:

@@ -65,14 +65,29 @@ def test_drift_fails_the_check_and_is_named(tmp_path: Path, capsys: pytest.Captu
         ("# -- A.\n# @schema {\na: 1\n", "the @schema line of a is no YAML"),
         ("# -- A.\n# @schema text\na: 1\n", "a needs one @schema line with a map"),
         ("[]\n", "is no map of values"),
+        ("# -- A.\n# @schema {additionalProperties: {$like: b}}\na: {}\n", r"\$like: b names no value"),
     ],
-    ids=["no description", "no description below", "null without type", "broken", "no map", "no values"],
+    ids=["no description", "no description below", "null without type", "broken", "no map", "no values", "no such map"],
 )
 def test_a_values_file_that_breaks_a_rule_is_refused_with_the_key(tmp_path: Path, text: str, message: str) -> None:
     values = tmp_path / "values.yaml"
     values.write_text(text)
     with pytest.raises(values_schema.ValuesError, match=message):
         values_schema.schema(values_schema.read_keys(values))
+
+
+def test_a_map_that_is_like_another_one_has_its_keys_and_its_own(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    more = (
+        "{additionalProperties: {anyOf: [{$like: model, properties: {when: {$like: model.source}}}, {type: 'null'}]}}"
+    )
+    values.write_text(f"# -- M.\nmodel:\n  # -- S.\n  source: ''\n# -- More.\n# @schema {more}\nmodels: {{}}\n")
+    source = {"$ref": "#/properties/model/properties/source"}
+    made = values_schema.schema(values_schema.read_keys(values))["properties"]["models"]["additionalProperties"]
+    assert made["anyOf"] == [
+        {"type": "object", "additionalProperties": False, "properties": {"source": source, "when": source}},
+        {"type": "null"},
+    ]
 
 
 def _objects_of(schema: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -84,7 +99,7 @@ def _objects_of(schema: dict[str, Any], path: str = "") -> list[tuple[str, dict[
 def test_misspelled_values_are_refused_everywhere_but_in_free_maps() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
     free = {path for path, part in _objects_of(schema) if part["additionalProperties"] is not False}
-    resources = {".downloader.resources"}
+    resources = {".downloader.resources", ".downloader.holdResources"}
     contexts = {
         ".podSecurityContext",
         ".podSecurityContext.seccompProfile",

@@ -1,7 +1,8 @@
 """Generate what the chart says about its values: values.schema.json and the tables of README.md, from values.yaml.
 
 A key is described by the comment right above it: prose behind ``# --``, and on one line ``# @schema {...}`` with JSON
-Schema keywords, in YAML flow style, that the default value can not tell.
+Schema keywords, in YAML flow style, that the default value can not tell. What is like another value says so with the
+keyword ``$like`` and that value's path (``$like: model``); ``properties`` beside it are those that a map has besides.
 
 Usage: values_schema.py VALUES            print the schema
        values_schema.py VALUES --write    write the schema and the tables beside VALUES
@@ -20,6 +21,7 @@ from typing import Any
 import yaml
 
 TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+LIKE = "$like"
 BEGIN = "<!-- values: generated from values.yaml by `make docs` -->"
 END = "<!-- end of values -->"
 
@@ -103,6 +105,7 @@ def _keywords(annotations: list[str], path: str) -> dict[str, Any]:
 def schema(keys: list[Key]) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a values file with these top-level keys."""
     properties = {key.name: _property(key) for key in keys}
+    properties = {name: _alike(part, properties) for name, part in properties.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Values of the llmkube chart",
@@ -126,6 +129,29 @@ def _property(key: Key) -> dict[str, Any]:
     else:
         result["default"] = key.default
     return {**result, **key.keywords}
+
+
+def _alike(part: Any, properties: dict[str, Any]) -> Any:
+    """Return a part of a schema in which everything that is like another value is described as that one.
+
+    JSON Schema itself can not add keys to a map that has no others, so a map gets those of the other one one by one.
+    """
+    if isinstance(part, list):
+        return [_alike(item, properties) for item in part]
+    if not isinstance(part, dict):
+        return part
+    result = {name: _alike(item, properties) for name, item in part.items() if name != LIKE}
+    if LIKE not in part:
+        return result
+    place, found = "#", {"properties": properties}
+    for name in part[LIKE].split("."):
+        if name not in found.get("properties", {}):
+            raise ValuesError(f"values.yaml: {LIKE}: {part[LIKE]} names no value: correct the name")
+        place, found = f"{place}/properties/{name}", found["properties"][name]
+    if "properties" not in result:
+        return {"$ref": place, **result}
+    own = {name: {"$ref": f"{place}/properties/{name}"} for name in found.get("properties", {})}
+    return {"type": "object", "additionalProperties": False, **result, "properties": {**own, **result["properties"]}}
 
 
 def tables(keys: list[Key]) -> str:

@@ -57,6 +57,9 @@ SHA-256), secret, args (of the downloader), directory (of the entry in the conta
 {{- range .spec.exclude }}{{ $args = append $args (printf "--exclude=%s" .) }}{{ end -}}
 {{- range .spec.files }}{{ $args = append $args (printf "--file=%s" .) }}{{ end -}}
 {{- range $hashes }}{{ $args = append $args (printf "--sha256=%s" .) }}{{ end -}}
+{{- range .spec.mirrors }}{{ $args = append $args (printf "--mirror=%s" .) }}{{ end -}}
+{{- with .spec.refresh }}{{ if ne . "never" }}{{ $args = append $args (printf "--refresh=%s" .) }}{{ end }}{{ end -}}
+{{- with .spec.verifyOnStart }}{{ if ne . "size" }}{{ $args = append $args (printf "--verify-on-start=%s" .) }}{{ end }}{{ end -}}
 {{- $selects := or .spec.include .spec.exclude .spec.files | empty | not -}}
 {{- merge (dict "path" .path "selects" $selects "hashes" $hashes "args" $args
       "secret" (.spec.existingSecret | default .root.Values.model.existingSecret)

@@ -1,6 +1,7 @@
 {{/*
 A container that runs the downloader with the cache mounted for writing.
-Given a dict: root, name, component, args (list of texts), secret (name of the Secret with credentials, empty: none).
+Given a dict: root, name, component, args (list of texts), secret (name of the Secret with credentials, empty: none), resources
+(optional: other ones than those of the values).
 */}}
 {{- define "llmkube.downloader.container" -}}
 name: {{ .name }}
@@ -15,7 +16,7 @@ env:
 {{- /* The report of the downloader is what `kubectl describe` and the plugin show; a container that could not write one shows
 the end of its log. */}}
 terminationMessagePolicy: FallbackToLogsOnError
-{{- with .root.Values.downloader.resources }}
+{{- with .resources | default .root.Values.downloader.resources }}
 resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -74,8 +75,20 @@ Given a dict: root, component, entry.
 {{- end -}}
 
 {{/*
-The part of a Job that runs the downloader on the claim without fetching: maintenance, and the first use of a new claim.
-Given a dict: root, name (of the container), component, args.
+The container that says every hour that its pod uses the entry. It stands behind the one that fetches, so that the entry is
+there, and lasts as long as the server.
+Given a dict: root, component, entry.
+*/}}
+{{- define "llmkube.downloader.hold" -}}
+{{ include "llmkube.downloader.container" (dict "root" .root "name" "hold" "component" .component
+      "args" (list "hold" .entry.key) "resources" .root.Values.downloader.holdResources) }}
+restartPolicy: Always
+{{- end -}}
+
+{{/*
+The part of a Job that works on the claim: maintenance, and the first use of a new claim. Credentials that are not there do not
+keep it from starting: most of this work asks nobody.
+Given a dict: root, name (of the container), component, args, secret (optional).
 */}}
 {{- define "llmkube.downloader.template" -}}
 metadata:
@@ -85,9 +98,12 @@ metadata:
     {{- include "llmkube.labels.annotations" . | nindent 4 }}
 spec:
   restartPolicy: Never
+  {{- with .root.Values.downloader.priorityClassName }}
+  priorityClassName: {{ quote . }}
+  {{- end }}
   {{- include "llmkube.pod.common" .root | nindent 2 }}
   containers:
     - {{ include "llmkube.downloader.container" . | indent 6 | trim }}
   volumes:
-    {{- include "llmkube.pod.volumes" . | nindent 4 }}
+    {{- include "llmkube.pod.volumes" (dict "root" .root "secret" .secret "optional" true) | nindent 4 }}
 {{- end -}}

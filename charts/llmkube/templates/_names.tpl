@@ -45,12 +45,12 @@ Given a dict: root, kind (preload or init), spec (the rendered part that may not
 {{- end -}}
 
 {{/*
-The name of the maintenance CronJob, by which the plugin's user finds it: after the claim where the release owns it, after
-the release where it does not, because two releases may use one existing claim. CronJob names end at 52 characters.
-Given the root context.
+The name of a CronJob that works on the volume, by which the plugin's user finds it: after the claim where the release owns
+it, after the release where it does not, because two releases may use one existing claim. CronJob names end at 52 characters.
+Given a dict: root, kind (maintenance, prune or verify).
 */}}
 {{- define "llmkube.names.maintenance" -}}
-{{- $stem := include "llmkube.names.fullname" . -}}
-{{- if include "llmkube.cache.owned" . }}{{ $stem = include "llmkube.cache.claim" . }}{{ end -}}
-{{- include "llmkube.names.bounded" (dict "name" (printf "%s-maintenance" $stem) "max" 52) -}}
+{{- $stem := include "llmkube.names.fullname" .root -}}
+{{- if include "llmkube.cache.owned" .root }}{{ $stem = include "llmkube.cache.claim" .root }}{{ end -}}
+{{- include "llmkube.names.bounded" (dict "name" (printf "%s-%s" $stem .kind) "max" 52) -}}
 {{- end -}}

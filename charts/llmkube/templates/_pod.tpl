@@ -92,7 +92,7 @@ Given the text.
 
 {{/*
 The volumes of a pod.
-Given a dict: root, secret (name of the Secret with credentials, empty: none).
+Given a dict: root, secret (name of the Secret with credentials, empty: none), optional (whether a pod may start without it).
 */}}
 {{- define "llmkube.pod.volumes" -}}
 - name: model-cache
@@ -112,5 +112,8 @@ Given a dict: root, secret (name of the Secret with credentials, empty: none).
     secretName: {{ quote . }}
     {{- /* Readable without fsGroup too; the volume is in the downloader's container only. */}}
     defaultMode: 0444
+    {{- if $.optional }}
+    optional: true
+    {{- end }}
 {{- end }}
 {{- end -}}

@@ -1,11 +1,52 @@
 {{/*
-What the environment of the downloader may not say, because the chart does.
+What the values of the downloader, and of what it asks for, have to say together.
 Given the root context. Renders nothing.
 */}}
 {{- define "llmkube.requirements-downloader.check" -}}
+{{- include "llmkube.requirements-downloader.env" . }}
+{{- include "llmkube.requirements-downloader.source" . }}
+{{- end -}}
+
+{{/*
+Where and when to ask for weights: only with a source, and only of addresses that are allowed and hold no password.
+Given the root context. Renders nothing.
+*/}}
+{{- define "llmkube.requirements-downloader.source" -}}
+{{- if not .Values.model.source }}
+{{- range $name, $default := dict "mirrors" list "refresh" "never" "verifyOnStart" "size" }}
+{{- if ne (toJson (get $.Values.model $name)) (toJson $default) }}
+{{- fail (printf "model.%s: is set without model.source: set the source or remove it" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $mirrors := dict "model" .Values.model.mirrors }}
+{{- range $name, $spec := .Values.preload.models }}{{ with $spec }}
+{{- $_ := set $mirrors (printf "preload.models.%s" $name) .mirrors }}
+{{- end }}{{ end }}
+{{- range $path, $addresses := $mirrors }}{{ range $addresses }}
+{{- if contains "@" (regexFind "^https?://[^/?#]*" .) }}
+{{- fail (printf "%s.mirrors: an address must not hold a user or password: remove it, and give credentials in %s.existingSecret" $path $path) }}
+{{- end }}
+{{- $host := regexReplaceAll "^https?://(?:\\[([^/?]*)\\]|([^/?:]*)).*$" . "${1}${2}" | lower }}
+{{- $match := hasPrefix "https://" . }}
+{{- range $.Values.downloader.allowHttp }}{{ if has (lower .) (list "*" $host) }}{{ $match = true }}{{ end }}{{ end }}
+{{- if not $match }}
+{{- fail (printf "%s.mirrors: one is asked over http://, without encryption: use https:// or add %q to downloader.allowHttp" $path $host) }}
+{{- end }}
+{{- end }}{{ end }}
+{{- end -}}
+
+{{/*
+What the environment of the downloader may not say, because the chart does.
+Given the root context. Renders nothing.
+*/}}
+{{- define "llmkube.requirements-downloader.env" -}}
 {{- $own := dict "LLMKUBE_ROOT" "modelCache.mountPath" "LLMKUBE_SOURCE" "model.source" "LLMKUBE_REVISION" "model.revision"
       "LLMKUBE_INCLUDE" "model.include" "LLMKUBE_EXCLUDE" "model.exclude" "LLMKUBE_FILE" "model.files"
-      "LLMKUBE_SHA256" "model.sha256" "LLMKUBE_CREDENTIALS" "model.existingSecret"
+      "LLMKUBE_SHA256" "model.sha256" "LLMKUBE_MIRROR" "model.mirrors" "LLMKUBE_REFRESH" "model.refresh"
+      "LLMKUBE_VERIFY_ON_START" "model.verifyOnStart" "LLMKUBE_OLDER_THAN" "modelCache.prune.olderThan"
+      "LLMKUBE_MAX_BYTES" "modelCache.prune.maxBytes" "LLMKUBE_MIN_FREE" "modelCache.prune.minFree"
+      "LLMKUBE_UNUSED" "modelCache.prune.unused" "LLMKUBE_REPAIR" "modelCache.verify.repair" "LLMKUBE_CREDENTIALS" "model.existingSecret"
       "LLMKUBE_ALLOW_HTTP" "downloader.allowHttp" "HF_ENDPOINT" "downloader.hfEndpoint" }}
 {{- range $name, $value := .Values.downloader.env }}
 {{- with get $own $name }}

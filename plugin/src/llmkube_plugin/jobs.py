@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TTL_SECONDS = 3600  # a finished Job is kept so long for its report
 _NAME_LIMIT = 63 - 6  # a Job's name is a label's value, and the API server appends a dash and five characters
 _RETRIES = 6
+_REPAIR = "--repair"  # the one kind of maintenance that asks origins
 # What Kubernetes adds to the pod template of a Job that it accepted.
 _CONTROLLER_LABELS = (
     "batch.kubernetes.io/controller-uid",
@@ -40,6 +41,8 @@ def maintenance(cache: Cache, arguments: Sequence[str]) -> Object:
     template = copy.deepcopy(cronjob["spec"]["jobTemplate"]["spec"]["template"])
     container = _container(template["spec"]["containers"], contract.CONTAINER_MAINTENANCE, cronjob)
     container["args"] = _literal(arguments)
+    if _REPAIR not in arguments:
+        _leave_out_credentials(template["spec"], container)
     spec = {"backoffLimit": 0, "template": template}
     return _job(spec, contract.COMPONENT_MAINTENANCE, origin=cronjob, cache=cache)
 
@@ -103,6 +106,16 @@ def _container(containers: list[Object], name: str, owner: Object) -> Object:
         f"{pods.name(owner)} in namespace {pods.namespace(owner)} has no container {name!r}",
         "Upgrade the release with a chart of the plugin's version, so that both agree.",
     )
+
+
+def _leave_out_credentials(spec: Object, container: Object) -> None:
+    """Give a pod that asks no origin nothing that only origins are told."""
+    for place, name, unwanted in (
+        (container, "env", contract.VARIABLE_CREDENTIALS),
+        (container, "volumeMounts", contract.VOLUME_CREDENTIALS),
+        (spec, "volumes", contract.VOLUME_CREDENTIALS),
+    ):
+        place[name] = [item for item in place.get(name, []) if item["name"] != unwanted]
 
 
 def _retrying(template: Object, fetch: Object) -> dict[str, Any]:

@@ -77,9 +77,17 @@ def _cache(place: Place, claim: Object | None, workloads: list[Object], mounted_
         *place,
         mode=next(filter(None, (pods.annotation(item, contract.ANNOTATION_MODE) for item in workloads)), ""),
         mounted_by=tuple(mounted_by),
-        maintenance=min((item for item in workloads if item["kind"] == "CronJob"), key=pods.name, default=None),
+        maintenance=min(filter(_is_maintenance, workloads), key=pods.name, default=None),
         **(_claim_facts(claim) if claim else {}),
     )
+
+
+def _is_maintenance(item: Object) -> bool:
+    """Return whether Jobs can be made from an object. The other CronJobs of a release run by themselves."""
+    if item["kind"] != "CronJob":
+        return False
+    spec = item["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return any(container["name"] == contract.CONTAINER_MAINTENANCE for container in spec["containers"])
 
 
 def _claim_facts(claim: Object) -> dict[str, Any]:
