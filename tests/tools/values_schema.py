@@ -1,8 +1,9 @@
 """Generate what the chart says about its values: values.schema.json and the tables of README.md, from values.yaml.
 
-A key is described by the comment right above it: prose behind ``# --``, and on one line ``# @schema {...}`` with JSON
-Schema keywords, in YAML flow style, that the default value can not tell. What is like another value says so with the
-keyword ``$like`` and that value's path (``$like: model``); ``properties`` beside it are those that a map has besides.
+A key is described by the comment right above it: prose behind ``# --``, and ``# @schema {...}`` with JSON Schema
+keywords, in YAML flow style, that the default value can not tell; a long one goes on in further ``# @schema`` lines.
+What is like another value says so with the keyword ``$like`` and that value's path (``$like: model``); ``properties``
+beside it are those that a map has besides.
 
 Usage: values_schema.py VALUES            print the schema
        values_schema.py VALUES --write    write the schema and the tables beside VALUES
@@ -94,12 +95,12 @@ def _comment_above(lines: list[str], line: int, path: str) -> tuple[str, dict[st
 
 def _keywords(annotations: list[str], path: str) -> dict[str, Any]:
     try:
-        read = [yaml.safe_load(annotation) for annotation in annotations]
+        read = yaml.safe_load(" ".join(annotations) or "{}")
     except yaml.YAMLError as error:
         raise ValuesError(f"values.yaml: the @schema line of {path} is no YAML: {error}") from error
-    if len(read) > 1 or not all(isinstance(keywords, dict) for keywords in read):
+    if not isinstance(read, dict):
         raise ValuesError(f"values.yaml: {path} needs one @schema line with a map: # @schema {{type: string}}")
-    return read[0] if read else {}
+    return read
 
 
 def schema(keys: list[Key]) -> dict[str, Any]:

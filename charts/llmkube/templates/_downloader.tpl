@@ -16,12 +16,14 @@ env:
 {{- /* The report of the downloader is what `kubectl describe` and the plugin show; a container that could not write one shows
 the end of its log. */}}
 terminationMessagePolicy: FallbackToLogsOnError
-{{- with .resources | default .root.Values.downloader.resources }}
+{{- with include "llmkube.map.compact" (.resources | default .root.Values.downloader.resources) }}
 resources:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
+{{- with include "llmkube.map.compact" .root.Values.securityContext }}
 securityContext:
-  {{- include "llmkube.map.overlay" (dict "over" .root.Values.securityContext) | nindent 2 }}
+  {{- . | nindent 2 }}
+{{- end }}
 volumeMounts:
   - name: model-cache
     mountPath: {{ .root.Values.modelCache.mountPath }}

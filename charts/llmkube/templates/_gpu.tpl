@@ -16,22 +16,20 @@ nvidia.com/{{ empty $gpu.mig | ternary "gpu" (printf "mig-%s" ($gpu.mig | replac
 
 {{/*
 The requests, limits and claims of the server's container: the user's, and the GPUs of server.gpu. They are a limit only:
-Kubernetes takes it for the request too. What is null or empty is left out, so that nobody owns it.
+Kubernetes takes it for the request too.
 Given the root context. Returns JSON.
 */}}
 {{- define "llmkube.gpu.resources" -}}
 {{- $gpus := dict -}}
 {{- with include "llmkube.gpu.resource" . }}{{ $gpus = dict . (int64 $.Values.server.gpu.count) }}{{ end -}}
 {{- if not .Values.server.gpu.count }}{{ $gpus = dict }}{{ end -}}
-{{- $result := dict -}}
-{{- range $name, $value := merge (dict) .Values.server.resources (dict "limits" dict) -}}
-{{- if kindIs "map" $value -}}
-{{- $base := eq $name "limits" | ternary $gpus dict -}}
-{{- $value = include "llmkube.map.overlay" (dict "base" $base "over" $value) | fromYaml -}}
-{{- end -}}
-{{- if $value }}{{ $_ := set $result $name $value }}{{ end -}}
-{{- end -}}
-{{- toJson $result -}}
+{{- $limits := include "llmkube.map.overlay" (dict "base" $gpus "over" .Values.server.resources.limits) | fromYaml -}}
+{{- $claims := list -}}
+{{- range $name, $claim := .Values.server.resourceClaims }}{{ if $claim -}}
+{{- $claims = append $claims (merge (dict "name" $name) (pick $claim "request")) -}}
+{{- end }}{{ end -}}
+{{- $own := dict "limits" $limits "claims" $claims -}}
+{{- include "llmkube.map.compact" (merge $own .Values.server.resources) | fromYaml | toJson -}}
 {{- end -}}
 
 {{/*

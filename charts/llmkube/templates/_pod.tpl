@@ -11,11 +11,13 @@ enableServiceLinks: false
 imagePullSecrets:
   {{- . | nindent 2 }}
 {{- end }}
+{{- with include "llmkube.map.compact" .Values.podSecurityContext }}
 securityContext:
-  {{- include "llmkube.map.overlay" (dict "over" .Values.podSecurityContext) | nindent 2 }}
-{{- with .Values.server.nodeSelector }}
+  {{- . | nindent 2 }}
+{{- end }}
+{{- with include "llmkube.map.compact" .Values.server.nodeSelector }}
 nodeSelector:
-  {{- toYaml . | nindent 2 }}
+  {{- . | nindent 2 }}
 {{- end }}
 {{- with include "llmkube.pod.affinity" . }}
 affinity:
@@ -53,7 +55,7 @@ waits for a volume that is attached elsewhere. Only preferred: pods that are gon
 Given the root context.
 */}}
 {{- define "llmkube.pod.affinity" -}}
-{{- $affinity := .Values.server.affinity | default dict | deepCopy -}}
+{{- $affinity := include "llmkube.map.compact" .Values.server.affinity | fromYaml -}}
 {{- if include "llmkube.cache.oneNode" . -}}
 {{- $hash := include "llmkube.cache.claim" . | sha256sum | trunc 8 -}}
 {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (dict "llmkube.dev/claim-hash" $hash)) -}}

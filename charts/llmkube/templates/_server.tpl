@@ -61,9 +61,18 @@ ports:
 resources:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with include "llmkube.map.compact" .Values.server.lifecycle }}
+lifecycle:
+  {{- . | nindent 2 }}
+{{- end }}
 terminationMessagePolicy: FallbackToLogsOnError
+{{- with include "llmkube.map.compact" .Values.securityContext }}
 securityContext:
-  {{- include "llmkube.map.overlay" (dict "over" .Values.securityContext) | nindent 2 }}
+  {{- . | nindent 2 }}
+{{- end }}
 volumeMounts:
   {{- include "llmkube.server-volumes.mounts" . | nindent 2 }}
+  {{- with .Values.server.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end -}}
