@@ -8,30 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from chart.rendering import CHART, SERVING, Renderer, nested
 from tools import values_schema
 
 VALUES = CHART / "values.yaml"
-# By path of a key: another value than the default (to), and the values without which it would have no meaning (given).
-CHANGES: dict[str, dict[str, Any]] = {
-    path: change
-    for file in sorted(Path(__file__).with_name("changes").glob("*.yaml"))
-    for path, change in yaml.safe_load(file.read_text("utf-8")).items()
-}
-
-
-def test_every_value_has_a_change_to_try() -> None:
-    leaves = {leaf.path for key in values_schema.read_keys(VALUES) for leaf in key.leaves()}
-    assert set(CHANGES) == leaves
-
-
-@pytest.mark.parametrize("path", CHANGES)
-def test_no_value_is_dead(chart: Renderer, path: str) -> None:
-    change = CHANGES[path]
-    before = {**SERVING, **change.get("given", {})}
-    assert chart.text(nested({**before, path: change["to"]})) != chart.text(nested(before))
 
 
 def test_schema_and_readme_are_generated_from_values_yaml() -> None:
@@ -119,16 +100,3 @@ def test_numbers_from_a_values_file_are_not_written_with_an_exponent(chart: Rend
     text = chart.text(nested({**SERVING, **large}))
     assert '"1048576"' in text
     assert "activeDeadlineSeconds: 31536000" in text
-
-
-def test_a_parent_chart_may_use_the_chart_twice(tmp_path: Path, helm: str) -> None:
-    shutil.copytree(CHART, tmp_path / "charts" / "llmkube")
-    dependencies = [{"name": "llmkube", "version": "0.1.0", "alias": alias} for alias in ("small", "large")]
-    parent = {"apiVersion": "v2", "name": "models", "version": "1.0.0", "dependencies": dependencies}
-    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(parent))
-    objects = Renderer(helm, tmp_path).objects({"small": nested(SERVING), "large": nested(SERVING)})
-    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in objects]
-    assert len(names) == len(set(names))
-    assert {name for kind, name in names if kind == "Service"} == {"chat-small", "chat-large"}
-    selectors = [manifest["spec"]["selector"] for manifest in objects if manifest["kind"] == "Service"]
-    assert selectors[0] != selectors[1]

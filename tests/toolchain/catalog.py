@@ -149,7 +149,7 @@ TOOLS: dict[str, Tool | Files] = {
 
 CLUSTER = ("kube", "etcd", "pause", "cni", "coredns", "containerd", "runc", "local-path-provisioner")
 SETS: dict[str, tuple[str, ...]] = {
-    "chart": ("helm", "helm-unittest", "ct"),
+    "chart": ("helm", "helm-unittest", "ct", "helm3"),
     "cluster": CLUSTER,
     "demo": ("helm", *CLUSTER),
     "demo-foreign": ("helm",),

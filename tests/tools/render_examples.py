@@ -46,8 +46,12 @@ def render(example: Path, helm: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RenderError(f"{example.name} does not render: {done.stderr.strip()}")
-    # Helm's versions differ in the empty lines between documents.
-    documents = [document.strip("\n") for document in ("\n" + done.stdout).split("\n---\n")]
+    return in_one_spelling(done.stdout)
+
+
+def in_one_spelling(manifests: str) -> str:
+    """Return rendered manifests without the empty lines between them, in which Helm's versions differ."""
+    documents = [document.strip("\n") for document in f"\n{manifests}".split("\n---\n")]
     return "".join(f"---\n{document}\n" for document in documents if document)
 
 
