@@ -13,8 +13,8 @@ from chart.pairwise import Builder, Row, Rule
 from chart.rendering import Object, RefusedError, Renderer, nested, parsed, side_by_side
 
 FOLDER = Path(__file__).with_name("combinations")
-# Every two options meet in so many combinations, which makes more than 300 of them.
-TIMES = 8
+# Every two options meet, and meet again in other company until there are so many combinations.
+LEAST = 300
 BASE: dict[str, Any] = {"modelCache.size": "20Gi"}
 
 Options = dict[str, dict[str, Any]]  # of one parameter: values by dotted path, by the option's name
@@ -59,7 +59,11 @@ def values_of(row: Row) -> dict[str, Any]:
 @functools.cache
 def rows() -> list[Row]:
     """Return all combinations."""
-    return Builder({name: list(options) for name, options in parameters().items()}, never()).rows_until(TIMES)
+    builder = Builder({name: list(options) for name, options in parameters().items()}, never())
+    times = 1
+    while len(builder.rows_until(times)) < LEAST:
+        times += 1
+    return builder.rows
 
 
 def tried(row: Row, chart: Renderer) -> Combination:

@@ -23,12 +23,7 @@ class Place:
 
 def places(schema: Schema) -> list[Place]:
     """Return all places of a schema whose root is a map."""
-    return [
-        place
-        for name, part in schema["properties"].items()
-        if name != "global"
-        for place in _below(Place(name), part, schema)
-    ]
+    return [place for name, part in schema["properties"].items() for place in _below(Place(name), part, schema)]
 
 
 def _below(place: Place, part: Schema, root: Schema) -> Iterator[Place]:
