@@ -13,7 +13,7 @@ import time
 from cluster import provider
 from cluster.choice import choice
 from cluster.local import bringup
-from cluster.local.layout import existing, locked
+from cluster.local.layout import MAX_NODES, existing, locked
 from images.build import NODE_IMAGES, build
 from toolchain.catalog import CLUSTER
 
@@ -23,11 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="cluster", description=__doc__)
     parser.add_argument("command", choices=["prepare", "up", "down", "status", "shell"])
     parser.add_argument("name", nargs="?", default="dev")
+    parser.add_argument("--nodes", type=int, default=1, choices=range(1, MAX_NODES + 1), help="with `up`, local only")
     arguments = parser.parse_args()
+    commands = {"prepare": _prepare, "down": _down, "status": _status, "shell": _shell}
     try:
-        {"prepare": _prepare, "up": _up, "down": _down, "status": _status, "shell": _shell}[arguments.command](
-            arguments.name
-        )
+        if arguments.command == "up":
+            _up(arguments.name, arguments.nodes)
+        else:
+            commands[arguments.command](arguments.name)
     except (RuntimeError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
@@ -40,9 +43,9 @@ def _prepare(_: str) -> None:
         build(NODE_IMAGES)
 
 
-def _up(name: str) -> None:
+def _up(name: str, nodes: int) -> None:
     started = time.monotonic()
-    cluster = provider.up(name)
+    cluster = provider.up(name, nodes=nodes)
     print(f"cluster {name} is up after {time.monotonic() - started:.1f} s")
     if cluster.kubeconfig:
         print(f"  export KUBECONFIG={cluster.kubeconfig}")

@@ -75,7 +75,7 @@ class Local:
         self._running.namespace.run(command)
 
     def load(self, images: Iterable[Image]) -> None:
-        """Imports the archives into the node's container runtime."""
+        """Imports the archives into the nodes' container runtimes."""
         for archive in build(images):
             self._running.import_image(archive)
 
@@ -135,16 +135,16 @@ def tools_folder(names: Iterable[str]) -> Path:
     return folder
 
 
-def up(name: str, owner: int | None = None, *, internet: bool = False) -> Cluster:
+def up(name: str, owner: int | None = None, *, internet: bool = False, nodes: int = 1) -> Cluster:
     """Brings up the chosen cluster under `name`, or finds it running.
 
     A local cluster with an `owner`, a process id, is removed by later runs once that process is gone; with `internet`
-    its pods reach what this machine reaches.
+    its pods reach what this machine reaches; it has as many `nodes` as it is told, others have what they have.
     """
     chosen = choice()
     if chosen == "local":
         tools = tools_folder(CLUSTER)
-        return Local(bringup.up(name, tools, build(NODE_IMAGES), owner, internet=internet))
+        return Local(bringup.up(name, tools, build(NODE_IMAGES), owner, internet=internet, count=nodes))
     if chosen == "kind":
         return _kind(name)
     if chosen.startswith("context:"):

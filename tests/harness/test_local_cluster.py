@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ import pytest
 from cluster import provider
 from cluster.choice import choice
 from cluster.local import bringup
+from cluster.local.components import BASE_IMAGE
 from cluster.local.layout import clusters_dir, existing, free_slot, locked, read_record
 from harness.machine import look
 from images.build import NODE_IMAGES, build
@@ -61,6 +63,34 @@ def test_two_clusters_run_side_by_side_and_leave_the_machine_as_it_was(
     assert look() == before
 
 
+def test_two_nodes_run_pods_that_reach_each_other_and_leave_the_machine_as_it_was(
+    tools: Path, node_images: list[Path], names: list[str]
+) -> None:
+    before = look()
+    pair = bringup.up(names[0], tools, node_images, owner=os.getpid(), count=2)
+    for node in pair.nodes:
+        serve = ["--command", "--", "python3", "-m", "http.server", "8080"]
+        where = json.dumps({"spec": {"nodeName": node.name}})
+        pair.kubectl("run", node.name, f"--image={BASE_IMAGE}", f"--overrides={where}", *serve)
+    pair.kubectl("wait", "--for=condition=Ready", "pod/node-1", "pod/node-2", "--timeout=60s")
+    address = pair.kubectl("get", "pod", "node-2", "--output", "jsonpath={.status.podIP}")
+    ask = f"import urllib.request; print(urllib.request.urlopen('http://{address}:8080', timeout=10).status)"
+    assert pair.kubectl("exec", "node-1", "--", "python3", "-c", ask).strip() == "200"
+
+    again = bringup.up(names[0], tools, node_images, owner=os.getpid())
+    assert [node.name for node in again.nodes] == ["node-1", "node-2"]
+    bringup.down(names[0])
+    assert look() == before
+
+
+def test_a_cluster_with_fewer_nodes_than_asked_for_is_not_taken(
+    tools: Path, node_images: list[Path], names: list[str]
+) -> None:
+    bringup.up(names[0], tools, node_images, owner=os.getpid())
+    with pytest.raises(RuntimeError, match=f"{names[0]} is up with fewer nodes than 2"):
+        bringup.up(names[0], tools, node_images, owner=os.getpid(), count=2)
+
+
 def test_up_returns_the_cluster_that_is_up_already(tools: Path, node_images: list[Path], names: list[str]) -> None:
     first = bringup.up(names[0], tools, node_images, owner=os.getpid())
     again = bringup.up(names[0], tools, node_images, owner=os.getpid())
@@ -86,9 +116,10 @@ def test_a_bring_up_that_is_interrupted_leaves_nothing(names: list[str]) -> None
     assert names[0] not in existing()
 
 
-def test_the_next_run_removes_what_a_killed_one_left(names: list[str]) -> None:
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_next_run_removes_what_a_killed_one_left(names: list[str], nodes: int) -> None:
     before = look()
-    with _cluster_up(names[0]) as run:
+    with _cluster_up(names[0], nodes) as run:
         _wait_until_started(names[0], run)
         run.kill()
     assert look() != before
@@ -98,10 +129,9 @@ def test_the_next_run_removes_what_a_killed_one_left(names: list[str]) -> None:
     assert look() == before
 
 
-def _cluster_up(name: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cluster", "up", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+def _cluster_up(name: str, nodes: int = 1) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "cluster", "up", name, "--nodes", str(nodes)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def _wait_until_started(name: str, run: subprocess.Popen[bytes]) -> None:

@@ -68,11 +68,16 @@ def binaries(names: Iterable[str]) -> dict[str, Path]:
 def ensure(names: Iterable[str]) -> dict[str, Path]:
     """Builds what is missing of the named tools, telling how long it takes, and returns their binaries."""
     wanted = [TOOLS[name] for name in dict.fromkeys(names)]
-    with _locked():
-        missing = [tool for tool in wanted if not tool_dir(tool).is_dir()]
-        if missing:
-            _build_all(missing)
+    if _missing(wanted):  # who needs nothing built does not wait for those who do
+        with _locked():
+            missing = _missing(wanted)
+            if missing:
+                _build_all(missing)
     return binaries(tool.name for tool in wanted)
+
+
+def _missing(wanted: list[Tool | Files]) -> list[Tool | Files]:
+    return [tool for tool in wanted if not tool_dir(tool).is_dir()]
 
 
 def _build_all(missing: list[Tool | Files]) -> None:

@@ -43,6 +43,13 @@ def test_a_tool_is_built_once_and_then_found(hello: Tool, capfd: pytest.CaptureF
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.timeout(120)
+def test_what_is_built_is_found_while_another_run_builds(hello: Tool) -> None:
+    build.ensure([hello.name])
+    with build._locked():
+        assert build.ensure([hello.name])["hello"].exists()
+
+
 def test_another_content_is_another_build(hello: Tool) -> None:
     before = build.content_hash(hello)
     source = build.HERE / "hello" / "main.go"

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster.local import certificates, cgroups, components
-from cluster.local.components import NODE, Component
+from cluster.local import certificates, cgroups, components, nodes
+from cluster.local.components import Component
 from cluster.local.layout import (
     INSIDE,
+    MAX_NODES,
     Layout,
+    Node,
     Record,
     clusters_dir,
     existing,
@@ -35,8 +37,9 @@ READY_SECONDS = 90  # far above the 8 s that it takes: a bring-up that needs lon
 class LocalCluster:
     """A running local cluster."""
 
-    def __init__(self, layout: Layout, namespace: Namespace, tools: Path) -> None:
+    def __init__(self, layout: Layout, namespace: Namespace, tools: Path, count: int = 1) -> None:
         self.layout = layout
+        self.nodes = layout.nodes(count)
         self.namespace = namespace
         self.tools = tools
         self.kubeconfig = layout.state / "kubeconfig"
@@ -79,14 +82,14 @@ class LocalCluster:
             return None
         return {"text": body.decode()} if path == "/readyz" else json.loads(body)
 
-    def node_ready(self) -> bool:
-        """Whether the node says it is Ready and has lost the taint that keeps pods away until then."""
-        node = self.get(f"/api/v1/nodes/{NODE}")
-        if node is None:
+    def ready(self, node: Node) -> bool:
+        """Whether a node says it is Ready and has lost the taint that keeps pods away until then."""
+        found = self.get(f"/api/v1/nodes/{node.name}")
+        if found is None:
             return False
-        conditions = node["status"]["conditions"]
+        conditions = found["status"]["conditions"]
         ready = any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
-        return ready and not node["spec"].get("taints")
+        return ready and not found["spec"].get("taints")
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Runs kubectl as the cluster's administrator; a failure's message holds what it said."""
@@ -98,13 +101,22 @@ class LocalCluster:
         return done.stdout
 
     def import_image(self, archive: Path) -> None:
-        """Gives the node an image from an OCI archive."""
-        address = ["--address", "/run/containerd/containerd.sock", "--namespace", "k8s.io"]
-        self.namespace.run([self.tools / "ctr", *address, "images", "import", archive])
+        """Gives every node an image from an OCI archive."""
+        for node in self.nodes:
+            address = ["--address", node.socket, "--namespace", "k8s.io"]
+            self.namespace.run([self.tools / "ctr", *address, "images", "import", archive])
 
 
-def up(name: str, tools: Path, images: list[Path], owner: int | None = None, *, internet: bool = False) -> LocalCluster:
-    """Brings up cluster `name`, or returns it when it is up already.
+def up(
+    name: str,
+    tools: Path,
+    images: list[Path],
+    owner: int | None = None,
+    *,
+    internet: bool = False,
+    count: int = 1,
+) -> LocalCluster:
+    """Brings up cluster `name` with `count` nodes, or returns it when it is up already.
 
     `tools` is the folder with all binaries, `images` are OCI archives every node needs. With `owner`, a process id,
     the cluster counts as abandoned once that process is gone. With `internet` pods reach what this machine reaches.
@@ -112,12 +124,15 @@ def up(name: str, tools: Path, images: list[Path], owner: int | None = None, *, 
     with locked():
         sweep()
         running = find(name, tools)
-        if running:
+        if running and len(running.nodes) >= count:
             return running
+        if running:
+            message = f"cluster {name} is up with fewer nodes than {count}; `make cluster-down` first, or another name"
+            raise RuntimeError(message)
         if name in existing():
             message = f"cluster {name} is being brought up by another process; wait for it, or choose another name"
             raise RuntimeError(message)
-        record = Record(slot=free_slot())
+        record = Record(slot=free_slot(), nodes=count)
         record.own(os.getpid())  # until it is up: if this process dies, others see what it left
         write_record(name, record)
     try:
@@ -136,7 +151,8 @@ def find(name: str, tools: Path) -> LocalCluster | None:
     if record is None or not (record.init and start_time(record.init) == record.init_started):
         return None
     layout = Layout(name, record.slot)
-    return LocalCluster(layout, Namespace(record.init), tools) if (layout.state / "ready").exists() else None
+    found = LocalCluster(layout, Namespace(record.init), tools, record.nodes)
+    return found if (layout.state / "ready").exists() else None
 
 
 def down(name: str) -> None:
@@ -161,7 +177,8 @@ def remove(name: str) -> None:
         subprocess.run(["ip", "link", "delete", layout.link], capture_output=True, check=False)
         if record.init and start_time(record.init) == record.init_started:
             Namespace(record.init).kill()
-        cgroups.remove(layout.cgroup)
+        for node in layout.nodes(MAX_NODES):
+            cgroups.remove(node.cgroup)
     if name in existing():
         shutil.rmtree(clusters_dir() / name)
 
@@ -179,31 +196,46 @@ def _bring_up(layout: Layout, record: Record, tools: Path, images: list[Path], *
     namespace = Namespace.create(tools / "pause", layout.state, INSIDE)
     record.init, record.init_started = namespace.init, start_time(namespace.init) or 0
     write_record(layout.name, record)
-    cluster = LocalCluster(layout, namespace, tools)
-    _network(layout, namespace)
-    cgroups.create(layout.cgroup)
-    components.write_configuration(layout, tools, internet=internet)
-    for component in (components.containerd(), components.etcd(), *([components.internet()] if internet else [])):
+    cluster = LocalCluster(layout, namespace, tools, record.nodes)
+    _network(cluster)
+    components.write_configuration(layout, internet=internet)
+    for node in cluster.nodes:
+        cgroups.create(node.cgroup)
+        nodes.write_configuration(node, tools)
+        cluster.start(nodes.containerd(node))
+    for component in (components.etcd(), *([components.internet()] if internet else [])):
         cluster.start(component)
-    certificates.make_all(layout, {NODE: layout.node_address})
+    certificates.make_all(layout, {node.name: node.address for node in cluster.nodes})
     certificates.admin_kubeconfig(layout)
     cluster.start(components.apiserver(layout))
-    cluster.wait_for("containerd", lambda: _containerd_answers(cluster))
+    cluster.wait_for("containerd", lambda: all(_containerd_answers(cluster, node) for node in cluster.nodes))
     for image in images:
         cluster.import_image(image)
     cluster.wait_for("the API server", lambda: cluster.get("/readyz") is not None)
-    for component in (components.controller_manager(), components.scheduler(), components.proxy(), components.dns()):
-        cluster.start(component)
-    cluster.start(components.kubelet(layout))
-    cluster.kubectl("apply", "--filename", str(layout.state / "addons.json"))
-    cluster.start(components.storage())
-    cluster.wait_for("the node to be Ready", cluster.node_ready)
+    _start_rest(cluster)
     (layout.state / "ready").touch()
     return cluster
 
 
-def _network(layout: Layout, namespace: Namespace) -> None:
+def _start_rest(cluster: LocalCluster) -> None:
+    """Starts what needs the API server, and returns when every node is Ready."""
+    layout = cluster.layout
+    for component in (
+        components.controller_manager(),
+        components.scheduler(),
+        components.proxy(layout),
+        components.dns(),
+        *map(nodes.kubelet, cluster.nodes),
+    ):
+        cluster.start(component)
+    cluster.kubectl("apply", "--filename", str(layout.state / "addons.json"))
+    cluster.start(components.storage())
+    cluster.wait_for("the nodes to be Ready", lambda: all(map(cluster.ready, cluster.nodes)))
+
+
+def _network(cluster: LocalCluster) -> None:
     """Links this machine and the cluster: one pair of interfaces, this machine being the cluster's way out."""
+    layout, namespace = cluster.layout, cluster.namespace
     ip = ["ip", "link", "add", layout.link, "type", "veth", "peer", "name", "node0", "netns", str(namespace.init)]
     for command in (
         ip,
@@ -211,15 +243,16 @@ def _network(layout: Layout, namespace: Namespace) -> None:
         ["ip", "link", "set", layout.link, "up"],
     ):
         subprocess.run(command, check=True, capture_output=True)
-    namespace.run(["ip", "address", "add", f"{layout.node_address}/24", "dev", "node0"])
+    for node in cluster.nodes:
+        namespace.run(["ip", "address", "add", f"{node.address}/24", "dev", "node0"])
     namespace.run(["ip", "link", "set", "node0", "up"])
     # Service addresses need some route before the rules of kube-proxy see them; a way to the internet goes before it.
     namespace.run(["ip", "route", "add", "default", "via", layout.host_address, "metric", "4096"])
 
 
-def _containerd_answers(cluster: LocalCluster) -> bool:
+def _containerd_answers(cluster: LocalCluster, node: Node) -> bool:
     try:
-        cluster.namespace.run([cluster.tools / "ctr", "--address", "/run/containerd/containerd.sock", "version"])
+        cluster.namespace.run([cluster.tools / "ctr", "--address", node.socket, "version"])
     except RuntimeError:
         return False
     return True

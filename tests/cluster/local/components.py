@@ -1,10 +1,9 @@
-"""The processes of a local cluster and their configuration. Paths are those inside its namespaces."""
+"""The processes that a local cluster has once, and their configuration. Paths are those inside its namespaces."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from cluster.local.layout import INSIDE, Layout
 
@@ -12,7 +11,6 @@ POD_CIDR = "10.244.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
 PAUSE_IMAGE = "llmkube.local/pause:test"
 BASE_IMAGE = "llmkube.local/base:test"
-NODE = "node-1"
 _INTERNET_DNS = "10.0.2.3"  # slirp4netns answers there with this machine's own resolver
 _STORAGE = "local-path-storage"
 
@@ -29,17 +27,14 @@ class Component:
     inside: bool = True
 
 
-def write_configuration(layout: Layout, tools: Path, *, internet: bool) -> None:
-    """Writes the configuration files of every component into the state folder."""
-    for folder in ("etcd", "cni", "kubelet", "containerd", "pv", "log", "storage"):
+def write_configuration(layout: Layout, *, internet: bool) -> None:
+    """Writes the configuration files of the components that a cluster has once into the state folder."""
+    for folder in ("etcd", "pv", "log", "storage"):
         (layout.state / folder).mkdir(parents=True, exist_ok=True)
-    _write(layout, "cni/10-bridge.conflist", _cni())
-    _write(layout, "containerd.toml", _containerd(tools))
-    _write(layout, "kubelet.json", _kubelet(layout))
-    _write(layout, "Corefile", _corefile(layout, internet=internet))
-    _write(layout, "storage/config.json", _storage_paths())
-    _write(layout, "storage/helperPod.json", _helper_pod())
-    _write(layout, "addons.json", _addons())
+    write(layout, "Corefile", _corefile(layout, internet=internet))
+    write(layout, "storage/config.json", _storage_paths())
+    write(layout, "storage/helperPod.json", _helper_pod())
+    write(layout, "addons.json", _addons())
 
 
 def etcd() -> Component:
@@ -99,29 +94,18 @@ def scheduler() -> Component:
     )
 
 
-def containerd() -> Component:
-    """The container runtime."""
-    return Component("containerd", ["containerd", "--config", f"{INSIDE}/containerd.toml"])
-
-
-def kubelet(layout: Layout) -> Component:
-    """The node agent."""
-    return Component(
-        "kubelet",
-        [
-            *("kubelet", "--config", f"{INSIDE}/kubelet.json", "--kubeconfig", f"{INSIDE}/{NODE}.kubeconfig"),
-            *("--hostname-override", NODE, "--node-ip", layout.node_address, "--root-dir", f"{INSIDE}/kubelet"),
-            *("--cert-dir", "/run/kubelet-certificates"),
-        ],
-    )
-
-
-def proxy() -> Component:
+def proxy(layout: Layout) -> Component:
     """Service addresses, as iptables rules of the cluster's own network namespace."""
     return Component(
         "kube-proxy",
         [
-            *("kube-proxy", "--kubeconfig", f"{INSIDE}/proxy.kubeconfig", "--hostname-override", NODE),
+            *(
+                "kube-proxy",
+                "--kubeconfig",
+                f"{INSIDE}/proxy.kubeconfig",
+                "--hostname-override",
+                layout.nodes(1)[0].name,
+            ),
             *("--cluster-cidr", POD_CIDR, "--proxy-mode", "iptables", "--conntrack-max-per-core", "0"),
             *("--bind-address", "127.0.0.1"),
         ],
@@ -151,68 +135,10 @@ def internet() -> Component:
     return Component("slirp4netns", ["slirp4netns", "--configure", "--mtu", "65520", "1", "internet"], inside=False)
 
 
-def _write(layout: Layout, name: str, content: str | dict[str, object]) -> None:
+def write(layout: Layout, name: str, content: str | dict[str, object]) -> None:
+    """Writes one file below the state folder; what is no text becomes JSON."""
     text = content if isinstance(content, str) else json.dumps(content, indent=2)
     (layout.state / name).write_text(text)
-
-
-def _cni() -> dict[str, object]:
-    ipam = {
-        "type": "host-local",
-        "ranges": [[{"subnet": "10.244.0.0/24"}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
-        "dataDir": "/run/cni-addresses",
-    }
-    bridge = {"type": "bridge", "bridge": "pods", "isGateway": True, "ipMasq": True, "hairpinMode": True, "ipam": ipam}
-    return {
-        "cniVersion": "1.0.0",
-        "name": "llmkube",
-        "plugins": [bridge, {"type": "portmap", "capabilities": {"portMappings": True}}],
-    }
-
-
-def _containerd(tools: Path) -> str:
-    return f"""version = 3
-root = "{INSIDE}/containerd"
-state = "/run/containerd"
-[grpc]
-  address = "/run/containerd/containerd.sock"
-[plugins.'io.containerd.cri.v1.images']
-  snapshotter = "overlayfs"
-  [plugins.'io.containerd.cri.v1.images'.pinned_images]
-    sandbox = "{PAUSE_IMAGE}"
-[plugins.'io.containerd.cri.v1.runtime']
-  # Without CAP_SYS_RESOURCE a sandbox's oom_score_adj can not be lowered, and every pod would fail.
-  restrict_oom_score_adj = true
-  [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = ["{tools}"]
-    conf_dir = "{INSIDE}/cni"
-"""
-
-
-def _kubelet(layout: Layout) -> dict[str, object]:
-    pki = f"{INSIDE}/pki"
-    return {
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "kind": "KubeletConfiguration",
-        "failCgroupV1": False,
-        "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{layout.cgroup}",
-        "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-        "authentication": {
-            "anonymous": {"enabled": False},
-            "x509": {"clientCAFile": f"{pki}/ca.crt"},
-            "webhook": {"enabled": True},
-        },
-        "authorization": {"mode": "Webhook"},
-        "tlsCertFile": f"{pki}/{NODE}.crt",
-        "tlsPrivateKeyFile": f"{pki}/{NODE}.key",
-        "clusterDNS": [layout.node_address],
-        "clusterDomain": "cluster.local",
-        "podLogsDir": f"{INSIDE}/log/pods",
-        "failSwapOn": False,
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
-    }
 
 
 def _corefile(layout: Layout, *, internet: bool) -> str:

@@ -14,6 +14,7 @@ from toolchain.build import cache_root
 
 INSIDE = Path("/run/llmkube")  # where the state folder appears inside: short, whatever the cache folder is called
 MAX_SLOTS = 64
+MAX_NODES = 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Layout:
 
     @property
     def node_address(self) -> str:
-        """The node, the API server and the cluster's DNS."""
+        """The first node, the API server and the cluster's DNS."""
         return f"10.245.{self.slot}.2"
 
     @property
@@ -43,15 +44,58 @@ class Layout:
         """The name of the link's end on this machine."""
         return f"llmk{self.slot}"
 
-    @property
-    def cgroup(self) -> str:
-        """The cgroup below which every pod of the cluster runs."""
-        return f"llmkube{self.slot}"
+    def nodes(self, count: int) -> list[Node]:
+        """Its first `count` nodes."""
+        return [Node(self, number) for number in range(1, count + 1)]
 
     @property
     def server(self) -> str:
         """The address of the API server."""
         return f"https://{self.node_address}:6443"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of a local cluster. `number` (1, 2) separates what it has from what the other one has."""
+
+    layout: Layout
+    number: int
+
+    @property
+    def name(self) -> str:
+        """The node's name in the cluster."""
+        return f"node-{self.number}"
+
+    @property
+    def address(self) -> str:
+        """The node's address; the first one has that of the API server."""
+        return f"10.245.{self.layout.slot}.{self.number + 1}"
+
+    @property
+    def pods(self) -> str:
+        """The addresses of its pods."""
+        return f"10.244.{self.number - 1}.0/24"
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are, inside."""
+        return INSIDE / self.name
+
+    @property
+    def runtime(self) -> str:
+        """The folder of its container runtime's state, inside."""
+        return "/run/containerd" if self.number == 1 else f"/run/containerd-{self.number}"
+
+    @property
+    def socket(self) -> str:
+        """Where its container runtime answers, inside."""
+        return f"{self.runtime}/containerd.sock"
+
+    @property
+    def cgroup(self) -> str:
+        """The cgroup below which every pod of the node runs."""
+        group = f"llmkube{self.layout.slot}"
+        return group if self.number == 1 else f"{group}-{self.number}"
 
 
 @dataclass
@@ -63,6 +107,7 @@ class Record:
     init_started: int = 0  # its start time in clock ticks: a process id alone may have been given away again
     owner: int | None = None  # the test run that it ends with; None keeps it until `down`
     owner_started: int = 0
+    nodes: int = 1
 
     def own(self, owner: int | None) -> None:
         """Makes the cluster end with process `owner`; None keeps it."""
