@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import stat
@@ -25,6 +26,10 @@ MODEL = gguf(600_000)
 OTHER = gguf(600_000, seed=1)
 NAME = "tiny.gguf"
 TOKEN = "hf_canaryOfTheToken"
+PASSWORD = "canaryOfThePassword"
+BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode("ascii")
+# What the server that is asked may be told, by the kind of source.
+AUTHORIZATIONS = {"https": f"Basic {BASIC}", "hf": f"Bearer {TOKEN}"}
 # The one of the address that a user gives, and the one that its server redirects to.
 SIGNATURES = ("canaryOfTheSource", "canaryOfTheRedirect")
 
@@ -194,14 +199,14 @@ class WebPlace(Place):
         for origin, role in self._origins.items():
             for asked in list(origin.asked):
                 headers = {name.title(): value for name, value in asked.headers.items()}
-                if self.scheme != "http" and role == 0 and headers.get("Authorization") == f"Bearer {TOKEN}":
-                    del headers["Authorization"]
+                if role == 0 and headers.get("Authorization") == AUTHORIZATIONS.get(self.scheme):
+                    headers.pop("Authorization", None)
                 told = asked.path.replace(f"={SIGNATURES[role]}", "=") + json.dumps(headers)
                 found += [f"{asked.method} {origin.url(told)}"] if secrets_in(told) else []
         return found
 
     def was_told(self) -> bool:
-        """Return whether who the token belongs to was told it: nobody where the source is no address of the hub."""
+        """Return whether who the credentials are for was told them; there are none for a source without encryption."""
         return self.scheme == "http" or any("Authorization" in asked.headers for asked in self.front.asked)
 
     def close(self) -> None:
@@ -266,4 +271,4 @@ def place_of(source: str, root: Path, trouble: pytest.MonkeyPatch) -> Place:
 
 def secrets_in(text: str) -> list[str]:
     """Return which of the canaries a text holds."""
-    return [secret for secret in (TOKEN, *SIGNATURES) if secret in text]
+    return [secret for secret in (TOKEN, PASSWORD, BASIC, *SIGNATURES) if secret in text]

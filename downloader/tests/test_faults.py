@@ -13,7 +13,7 @@ import pytest
 from all_faults import DOCUMENT, FAULTS
 from building import KEY, build
 from fault_causes import HERE, answers, sends
-from fault_places import TOKEN, Place, WebPlace, place_of, secrets_in
+from fault_places import PASSWORD, TOKEN, Place, WebPlace, place_of, secrets_in
 from fault_table import PHASES, SOURCES, Cell, cells, documented
 from weights import sha256
 
@@ -33,6 +33,7 @@ CELLS = cells(FAULTS)
 # What a process is started with can be read by everybody on its machine.
 _STARTS = ("subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system")
 _THREADS = ("receiver", "sync", "heartbeat")
+NOBODY = "https://nobody.example.com"
 _started: list[str] = []
 
 sys.addaudithook(lambda event, _: _started.append(event) if event in _STARTS else None)
@@ -50,7 +51,12 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def place(
-    request: pytest.FixtureRequest, root: Path, layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest,
+    root: Path,
+    layout: Layout,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Place]:
     """The place of a cell, and a volume with the entry of another model."""
     build(layout)
@@ -61,10 +67,20 @@ def place(
     monkeypatch.setenv("LLMKUBE_CONNECTIONS", "2")
     with pytest.MonkeyPatch.context() as trouble:
         made = place_of(request.param, root, trouble)
-        if isinstance(made, WebPlace) and made.scheme != "http":
+        if isinstance(made, WebPlace) and made.scheme == "hf":
             monkeypatch.setenv("HF_ENDPOINT", made.front.url(""))
+        for_it = made.front.url("") if isinstance(made, WebPlace) and made.scheme == "https" else NOBODY
+        monkeypatch.setenv("LLMKUBE_CREDENTIALS", str(mounted(tmp_path_factory, for_it)))
         yield made
         made.close()
+
+
+def mounted(factory: pytest.TempPathFactory, origin: str) -> Path:
+    """Return a directory with the credentials for an origin, away from what a fetch may write to."""
+    directory = factory.mktemp("secret")
+    for name, text in {"USERNAME": "me", "PASSWORD": PASSWORD, "ORIGIN": origin}.items():
+        (directory / name).write_text(text)
+    return directory
 
 
 @pytest.mark.parametrize(

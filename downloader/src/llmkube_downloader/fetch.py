@@ -153,15 +153,14 @@ def _outcome(
 @contextmanager
 def open_client(allow_http: frozenset[str], stall_timeout: float, meter: Meter) -> Iterator[HttpClient]:
     """Yield what asks the network; its connections are closed afterwards."""
-    from llmkube_downloader.credentials import hub_endpoint, hub_token
+    from llmkube_downloader.credentials import authorizations, hub_endpoint
     from llmkube_downloader.transfer.address import AllowedHttp, parse_address
     from llmkube_downloader.transfer.client import HttpClient
     from llmkube_downloader.transfer.retry import Retries
 
-    hub, token = parse_address(hub_endpoint()), hub_token()
+    hub = parse_address(hub_endpoint())
     # Whoever sets an HF_ENDPOINT of http:// has thereby allowed it.
     allowed = allow_http | ({hub.host} if hub.scheme == "http" else set())
-    tokens = {hub.origin: token} if token else {}
-    client = HttpClient(AllowedHttp(allowed), Retries(meter.delay), stall_timeout, tokens)
+    client = HttpClient(AllowedHttp(allowed), Retries(meter.delay), stall_timeout, authorizations())
     with closing(client.pool):
         yield client

@@ -83,7 +83,8 @@ class HuggingFaceOrigin:
         huggingface_hub.constants.HF_HUB_DISABLE_TELEMETRY = True
         api = huggingface_hub.HfApi(
             endpoint=self._endpoint,
-            token=self._client.tokens.get(self._address.origin, False),
+            # What it says to whom is ours to decide, in _check_request.
+            token=False,
             library_name="llmkube-downloader",
             library_version=__version__,
         )
@@ -122,7 +123,9 @@ class HuggingFaceOrigin:
         self._client.allowed_http.check(address)
         if address.origin != self._address.origin:
             check_redirect(self._address, address)
-            request.headers.pop("Authorization", None)
+        request.headers.pop("Authorization", None)
+        if address.origin in self._client.authorizations:
+            request.headers["Authorization"] = self._client.authorizations[address.origin]
         self._client.traffic.count()
 
     def _meaning(self, error: httpx2.HTTPError, source: Source) -> DownloaderError:
@@ -146,7 +149,7 @@ class HuggingFaceOrigin:
         return status_failure(status, self._endpoint, wait_of(*map(error.response.headers.get, WAIT_HEADERS)))
 
     def _closed(self, repository: str, state: str) -> DownloaderError:
-        if self._address.origin in self._client.tokens:
+        if self._address.origin in self._client.authorizations:
             return DownloaderError(
                 ExitCode.AUTH,
                 f"{repository} {state}; the token that was sent does not open it",

@@ -35,6 +35,11 @@ class Address:
         return self.scheme, self.host, self.port
 
     @property
+    def origin_url(self) -> str:
+        """The same as a user writes it: ``https://host``, with a port that is not the scheme's own."""
+        return f"{self.scheme}://{self.host_header}"
+
+    @property
     def url(self) -> str:
         """The whole address. It may hold a signature: never show it."""
         return f"{self.scheme}://{self.host_header}{self.target}"

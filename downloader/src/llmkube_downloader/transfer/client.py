@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from llmkube_downloader import __version__
+from llmkube_downloader.credentials import closed
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.sources.interface import Span
 from llmkube_downloader.transfer.address import Address, AllowedHttp, parse_address
@@ -31,6 +32,7 @@ NOTHING: Mapping[str, str] = {}
 
 _MAX_REDIRECTS = 10
 _REDIRECTS = (301, 302, 303, 307, 308)
+_CLOSED = (401, 403)
 _PASSING = (408, 425, 500, 502, 503, 504)
 # Origins send it with every answer; only with nothing remaining does it ask to wait.
 _RATE_LIMIT = re.compile(r"\br=0\b.*\bt=(?P<seconds>[0-9]{1,6})\b")
@@ -75,7 +77,7 @@ class HttpClient:
     - allowed_http: the hosts that plain http is allowed to.
     - retries: how patiently a request is tried.
     - stall_timeout: seconds of silence after which a connection counts as broken.
-    - tokens: the bearer token of each origin that has one.
+    - authorizations: what the header Authorization says to each origin that there are credentials for.
     - traffic: counts the requests.
     - pool: connections that wait for their next request.
     """
@@ -83,7 +85,7 @@ class HttpClient:
     allowed_http: AllowedHttp
     retries: Retries
     stall_timeout: float
-    tokens: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    authorizations: dict[tuple[str, str, int], str] = field(default_factory=dict)
     traffic: Traffic = field(default_factory=Traffic)
     pool: Pool = field(default_factory=Pool)
 
@@ -104,7 +106,7 @@ class HttpClient:
         """
         for response in self._hops("GET", url, _range_headers(span), only_public=only_public):
             last = response
-        _judge(last)
+        self._judge(last)
         return last
 
     def _describe_once(self, url: str) -> Announced:
@@ -126,9 +128,16 @@ class HttpClient:
             if announced.sha256 and announced.size is not None:
                 # All is said, and the address that follows may be signed for one use.
                 return announced
-        _judge(response)
+        self._judge(response)
         size = announced.size if announced.size is not None else _content_length(response)
         return Announced(size, announced.sha256, response.validator)
+
+    def _judge(self, response: Response) -> None:
+        """Raise what an answer other than success means."""
+        if response.status in _CLOSED:
+            response.close()
+            raise closed(response.address, response.status, self.authorizations)
+        _judge(response)
 
     def _hops(
         self, method: str, url: str, headers: Mapping[str, str] = NOTHING, *, only_public: bool = False
@@ -182,8 +191,8 @@ class HttpClient:
             # What is compressed on the way has neither the size nor the hash that was announced.
             "Accept-Encoding": "identity",
         }
-        if address.origin in self.tokens:
-            headers["Authorization"] = f"Bearer {self.tokens[address.origin]}"
+        if address.origin in self.authorizations:
+            headers["Authorization"] = self.authorizations[address.origin]
         return headers
 
 
@@ -224,7 +233,7 @@ def _announced(response: Response, before: Announced) -> Announced:
 
 
 def _judge(response: Response) -> None:
-    """Raise what an answer other than success means."""
+    """Raise what an answer means that neither succeeds nor asks for credentials."""
     status = response.status
     if status in (http.client.OK, http.client.PARTIAL_CONTENT):
         if response.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -244,10 +253,6 @@ def status_failure(status: int, what: str, wait: float | None = None) -> Downloa
     cause = f"{what} answered {status}"
     if status == http.client.PROXY_AUTHENTICATION_REQUIRED:
         return DownloaderError(ExitCode.TLS, cause, "Give the proxy's user and password in HTTP_PROXY.")
-    if status in (401, 403):
-        return DownloaderError(
-            ExitCode.AUTH, cause, "Give credentials that may read it; a signed address may have expired."
-        )
     if status in (404, 410):
         return DownloaderError(ExitCode.NOT_FOUND, cause, "Check the spelling of the source.")
     if status == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
