@@ -24,6 +24,17 @@ def chart(helm: str) -> Renderer:
     return Renderer(helm)
 
 
+# What stands around the server, all of it that goes together.
+AROUND: dict[str, Any] = {
+    "server.ingress": {"enabled": True, "hosts": [{"host": "chat.example.com"}]},
+    "server.httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+    "server.keda": {"enabled": True, "triggers": [{"type": "cron", "metadata": {"desiredReplicas": "2"}}]},
+    "server.podDisruptionBudget.enabled": True,
+    "server.podMonitor.enabled": True,
+    "networkPolicy.enabled": True,
+}
+
+
 def _typical_values() -> dict[str, dict[str, Any]]:
     """Values that together render every object of the chart, with every optional part."""
     everything = {
@@ -49,6 +60,7 @@ def _typical_values() -> dict[str, dict[str, Any]]:
         "modelCache.prune": {"schedule": "0 3 * * 0", "olderThan": "30d"},
         "modelCache.verify": {"schedule": "0 4 1 * *", "repair": True},
         "preload.schedule": "0 2 * * *",
+        **AROUND,
     }
     values = {example.stem: yaml.safe_load(example.read_text("utf-8")) for example in examples()}
     return {**values, "everything": nested(everything), "empty cache": nested({"modelCache.size": "1Gi"})}

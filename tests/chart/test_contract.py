@@ -27,10 +27,11 @@ def _own_annotations(metadata: Object) -> dict[str, str]:
 
 
 def test_every_object_and_pod_names_its_release_and_component(rendered: list[Object]) -> None:
+    components = {*LABELS["components"], LABELS["testComponent"]}
     for manifest in rendered:
         for metadata in _metadata(manifest):
             assert metadata["labels"][LABELS["labels"]["release"]] == "chat", manifest["kind"]
-            assert metadata["labels"][LABELS["labels"]["component"]] in LABELS["components"], manifest["kind"]
+            assert metadata["labels"][LABELS["labels"]["component"]] in components, manifest["kind"]
 
 
 def test_the_chart_uses_no_label_or_annotation_of_its_own_that_the_contract_lacks(rendered: list[Object]) -> None:

@@ -88,7 +88,8 @@ def test_misspelled_values_are_refused_everywhere_but_in_free_maps() -> None:
         ".securityContext.capabilities",
     }
     probes = {f".server.probes.{name}" for name in ("startup", "readiness", "liveness")}
-    assert free == {".global"} | resources | contexts | probes
+    behavior = {".server.autoscaling.behavior", ".server.autoscaling.behavior.scaleDown"}
+    assert free == {".global"} | resources | contexts | probes | behavior
 
 
 def test_values_of_a_parent_chart_are_let_through(chart: Renderer) -> None:
