@@ -132,11 +132,12 @@ def up(
         if name in existing():
             message = f"cluster {name} is being brought up by another process; wait for it, or choose another name"
             raise RuntimeError(message)
-        record = Record(slot=free_slot(), nodes=count)
+        record = Record(slot=free_slot())
         record.own(os.getpid())  # until it is up: if this process dies, others see what it left
         write_record(name, record)
     try:
-        cluster = _bring_up(Layout(name, record.slot), record, tools, images, internet=internet)
+        cluster = LocalCluster(Layout(name, record.slot), _namespace(name, record, tools), tools, count)
+        _bring_up(cluster, images, internet=internet)
         record.own(owner)
         write_record(name, record)
     except BaseException:  # also Ctrl-C: what was made so far goes
@@ -151,7 +152,8 @@ def find(name: str, tools: Path) -> LocalCluster | None:
     if record is None or not (record.init and start_time(record.init) == record.init_started):
         return None
     layout = Layout(name, record.slot)
-    found = LocalCluster(layout, Namespace(record.init), tools, record.nodes)
+    count = len(list(layout.state.glob("node-*.kubeconfig")))
+    found = LocalCluster(layout, Namespace(record.init), tools, count)
     return found if (layout.state / "ready").exists() else None
 
 
@@ -191,12 +193,18 @@ def _abandoned(record: Record | None) -> bool:
     return bool(record.init) and start_time(record.init) != record.init_started
 
 
-def _bring_up(layout: Layout, record: Record, tools: Path, images: list[Path], *, internet: bool) -> LocalCluster:
-    layout.state.mkdir(parents=True, exist_ok=True)
-    namespace = Namespace.create(tools / "pause", layout.state, INSIDE)
+def _namespace(name: str, record: Record, tools: Path) -> Namespace:
+    """Makes the namespaces of a new cluster, and notes down how others can end them."""
+    state = clusters_dir() / name
+    state.mkdir(parents=True, exist_ok=True)
+    namespace = Namespace.create(tools / "pause", state, INSIDE)
     record.init, record.init_started = namespace.init, start_time(namespace.init) or 0
-    write_record(layout.name, record)
-    cluster = LocalCluster(layout, namespace, tools, record.nodes)
+    write_record(name, record)
+    return namespace
+
+
+def _bring_up(cluster: LocalCluster, images: list[Path], *, internet: bool) -> None:
+    layout, tools = cluster.layout, cluster.tools
     _network(cluster)
     components.write_configuration(layout, internet=internet)
     for node in cluster.nodes:
@@ -214,7 +222,6 @@ def _bring_up(layout: Layout, record: Record, tools: Path, images: list[Path], *
     cluster.wait_for("the API server", lambda: cluster.get("/readyz") is not None)
     _start_rest(cluster)
     (layout.state / "ready").touch()
-    return cluster
 
 
 def _start_rest(cluster: LocalCluster) -> None:

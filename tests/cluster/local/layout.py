@@ -107,7 +107,7 @@ class Record:
     init_started: int = 0  # its start time in clock ticks: a process id alone may have been given away again
     owner: int | None = None  # the test run that it ends with; None keeps it until `down`
     owner_started: int = 0
-    nodes: int = 1
+    # A further field would make other checkouts, which share these records, take the cluster for abandoned.
 
     def own(self, owner: int | None) -> None:
         """Makes the cluster end with process `owner`; None keeps it."""
