@@ -6,19 +6,41 @@ In the path of a place, `*` stands for any name of a map, or any item of a list:
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Schema = dict[str, Any]
+_CHANGES: dict[str, Callable[[Any], Any]] = {
+    "boolean": lambda value: not value,
+    "integer": lambda value: (value or 0) + 1,
+    "string": lambda value: f"{value or ''}x",
+    "array": lambda value: value[:-1] if value else ["x"],
+    "object": lambda value: {**(value or {}), "x": "x"},
+}
 
 
 @dataclass(frozen=True)
 class Place:
-    """One place; `like` is the path of the one whose schema it takes over, if any."""
+    """One place.
+
+    - like: the path of the one whose schema it takes over, if any.
+    - schema: what may be there.
+    """
 
     path: str
     like: str = ""
+    schema: Schema = field(default_factory=dict, compare=False)
+
+    def another(self, value: Any) -> Any:
+        """Return another value than the one that is there, or None when it takes a person to find one."""
+        if self.schema.get("enum"):
+            return next(option for option in reversed(self.schema["enum"]) if option != value)
+        kinds = self.schema.get("type", [])
+        for kind, change in _CHANGES.items():
+            if kind in kinds if isinstance(kinds, list) else kind == kinds:
+                return change(value)
+        return None
 
 
 def places(schema: Schema) -> list[Place]:
@@ -30,7 +52,7 @@ def _below(place: Place, part: Schema, root: Schema) -> Iterator[Place]:
     """Yield the places of a part of the schema: itself where it is a leaf, and those of the objects inside."""
     inside = [found for name, child in _children(part) for found in _named(place, name, child, root)]
     if not any(name != "*" for name, _ in _children(part)):
-        yield place
+        yield replace(place, schema=part)
     yield from inside
 
 
@@ -70,6 +92,16 @@ def put(values: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
         at = _first(at) if name == "*" else at.setdefault(name, {})
     at[last] = value
     return result
+
+
+def held(values: Mapping[str, Any], path: str) -> Any:
+    """Return what is at a place; None when nothing is."""
+    at: Any = values
+    for name in path.split("."):
+        if not at:
+            return None
+        at = _first(at) if name == "*" else at.get(name)
+    return at
 
 
 def _first(entries: Any) -> Any:

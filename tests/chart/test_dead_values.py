@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.places import Place, places, put
+from chart.places import Place, held, places, put
 from chart.rendering import CHART, SERVING, Renderer, nested
 
 # By place: another value than the default (to), and the values without which it would have no meaning (given).
@@ -27,25 +27,34 @@ PLACES = {place.path: place for place in places(json.loads((CHART / "values.sche
 Values = dict[str, Any]
 
 
+def _outer(place: Place) -> list[str]:
+    """Return the places around one that have a line, which is then the example of a map or list to try it in."""
+    parts = place.path.split(".")
+    paths = [".".join(parts[:number]) for number in range(1, len(parts))]
+    return [path for path in paths if path in CHANGES]
+
+
 def _change(place: Place) -> dict[str, Any] | None:
-    """Return the change to try; what is like another place is tried like it, unless it has a line of its own."""
-    own = CHANGES.get(place.path)
+    """Return the change to try: a line, else that of the place it is like, else any other value in an example."""
+    if place.path in CHANGES:
+        return CHANGES[place.path]
     like = CHANGES.get(place.like)
-    if own or not like:
-        return own
-    # Inside a map of models, what belongs to the model belongs to the entry.
-    entry, _, model = place.path.rpartition(".*.")[0] + ".*", None, place.like.partition(".")[0]
-    given = {path.replace(f"{model}.", f"{entry}.", 1): value for path, value in like.get("given", {}).items()}
-    return {"to": like["to"], "given": given}
+    if like:
+        # Inside a map of models, what belongs to the model belongs to the entry.
+        entry, model = place.path.rpartition(".*.")[0] + ".*", place.like.partition(".")[0]
+        given = {path.replace(f"{model}.", f"{entry}.", 1): value for path, value in like.get("given", {}).items()}
+        return {"to": like["to"], "given": given}
+    before = _before(place, {})
+    in_example = _outer(place) and held(before, place.path.rpartition(".")[0])
+    other = place.another(held(before, place.path)) if in_example else None
+    return None if other is None else {"to": other}
 
 
 def _before(place: Place, change: dict[str, Any]) -> Values:
     """Return what the change is made to: the values it is given, and around a place in a map the map's own example."""
     values = nested(SERVING)
-    parts = place.path.split(".*")
-    for number in range(1, len(parts)):
-        outer = CHANGES[".*".join(parts[:number])]
-        for path, value in {**outer.get("given", {}), ".*".join(parts[:number]): outer["to"]}.items():
+    for outer in _outer(place):
+        for path, value in {**CHANGES[outer].get("given", {}), outer: CHANGES[outer]["to"]}.items():
             values = put(values, path, value)
     for path, value in change.get("given", {}).items():
         values = put(values, path, value)
@@ -61,12 +70,15 @@ def rendering(chart: Renderer) -> Iterator[Callable[[Values], Future[str]]]:
 
 
 @pytest.fixture(scope="module")
-def tried(rendering: Callable[[Values], Future[str]]) -> dict[str, tuple[Future[str], Future[str]]]:
-    """By place: what is rendered before the change and after it."""
+def tried(
+    rendering: Callable[[Values], Future[str]], request: pytest.FixtureRequest
+) -> dict[str, tuple[Future[str], Future[str]]]:
+    """By place of the tests that are to run: what is rendered before the change and after it."""
     found = {}
-    for place in PLACES.values():
-        change = _change(place)
-        if change:
+    for path in {item.callspec.params.get("path") for item in request.session.items if hasattr(item, "callspec")}:
+        place = PLACES.get(path)
+        change = _change(place) if place else None
+        if place and change:
             before = _before(place, change)
             found[place.path] = rendering(before), rendering(put(before, place.path, change["to"]))
     return found
@@ -74,7 +86,8 @@ def tried(rendering: Callable[[Values], Future[str]]) -> dict[str, tuple[Future[
 
 def test_every_value_has_a_change_to_try() -> None:
     assert [path for path, place in PLACES.items() if not _change(place)] == []
-    assert sorted(set(CHANGES) - set(PLACES)) == []
+    examples = {path for place in PLACES.values() for path in _outer(place)}
+    assert sorted(set(CHANGES) - set(PLACES) - examples) == []
 
 
 @pytest.mark.parametrize("path", PLACES)
