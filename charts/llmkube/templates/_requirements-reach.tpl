@@ -15,6 +15,10 @@ Given the root context. Renders nothing.
 {{- if and $server.podMonitor.enabled $server.serviceMonitor.enabled }}
 {{- fail "server.serviceMonitor.enabled: and server.podMonitor.enabled would have everything measured twice: set one of them to false" }}
 {{- end }}
+{{- $policy := .Values.networkPolicy }}
+{{- if and $policy.enabled (not $policy.server.mayDownload) (not (include "llmkube.cache.claim" .)) }}
+{{- fail "networkPolicy.server.mayDownload: is false, but into an ephemeral cache only the server's pods can download: set it to true or modelCache.mode to perModel" }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
