@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +21,6 @@ from llmkube_downloader.store.life import Life, life_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from llmkube_downloader.store.layout import Layout
 
@@ -148,3 +149,14 @@ def test_a_beacon_can_be_read_in_the_middle_of_a_beat(layout: Layout, monkeypatc
 def test_beacons_are_told_apart_by_more_than_their_process_id() -> None:
     assert beacon.started_at(os.getpid()) == beacon.me()["started"] != ""
     assert beacon.started_at(2**22 + 1) == ""
+
+
+def test_a_process_may_be_called_like_the_fields_around_its_name(tmp_path: Path) -> None:
+    program = tmp_path / "a) S 1 é"
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([program, "60"]) as process:
+        try:
+            fields = Path(f"/proc/{process.pid}/stat").read_bytes().split(program.name.encode() + b") ", 1)[1].split()
+            assert beacon.started_at(process.pid) == fields[19].decode()
+        finally:
+            process.kill()

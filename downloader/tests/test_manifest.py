@@ -48,6 +48,19 @@ def test_a_manifest_is_json_with_one_line_per_file_and_seals_the_bytes_before_it
 NO_MANIFESTS = [b"", b"{}", b"[]", b"null", b'"text"', b"\xff", b"[" * 100_000, b'{"formatVersion": 1}', b"{} {}"]
 
 
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"{", "can not be parsed"),
+        (b'{"formatVersion": 1}', "does not have its own checksum"),
+        (seal(b'{\n"formatVersion": 1,\n'), "lacks a field"),
+    ],
+)
+def test_who_has_to_mend_a_manifest_is_told_what_is_wrong_with_it(data: bytes, what: str) -> None:
+    with pytest.raises(DamagedManifestError, match=f"^the manifest {what}$"):
+        parse_manifest(data)
+
+
 @pytest.mark.parametrize("data", NO_MANIFESTS, ids=lambda data: repr(data[:20]).replace("\\", "/"))
 @pytest.mark.parametrize("accelerated", [True, False])
 def test_what_is_no_manifest_is_damage(data: bytes, accelerated: bool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,3 +95,35 @@ def test_where_the_kernel_says_nothing_nothing_is_known(monkeypatch: pytest.Monk
     monkeypatch.setattr(mounts, "_TABLE", Path("/nonexistent"))
     assert mount_of(Path("/")) is None
     assert file_system_type(Path("/")) == ""
+
+
+def test_a_mount_point_may_have_white_space_in_its_name(tmp_path: Path, mounted: Callable[..., None]) -> None:
+    point = tmp_path / "our models"
+    point.mkdir()
+    mounted(ROOT, f"30 22 0:40 / {tmp_path}/our\\040models rw - fuse.gcsfuse our - bucket rw")
+    assert mount_of(point) == mounts.Mount("30", "22", str(point), "gcsfuse", "our", read_only=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "of_the_file_system", "read_only"),
+    [
+        ("rw,relatime", "rw,errors=ro", False),
+        ("rw,nosuid,ro", "rw", True),
+        ("ro", "rw", True),
+        ("rw", "rw,ro", True),
+        ("ro", "ro", True),
+    ],
+)
+def test_a_mount_is_read_only_when_it_or_its_file_system_is(
+    tmp_path: Path, mounted: Callable[..., None], options: str, of_the_file_system: str, read_only: bool
+) -> None:
+    mounted(ROOT, f"30 22 0:40 / {tmp_path} {options} - nfs4 server:/models {of_the_file_system}")
+    mount = mount_of(tmp_path)
+    assert mount is not None
+    assert (mount.device, mount.read_only) == ("server:/models", read_only)
+
+
+@pytest.mark.parametrize("line", ["30 22 0:40 / / rw", "30 22 0:40 / - nfs4 server:/ rw", "30 22 0:40 / / rw - nfs4"])
+def test_a_line_that_lacks_something_is_no_mount(tmp_path: Path, mounted: Callable[..., None], line: str) -> None:
+    mounted(line, ROOT)
+    assert file_system_type(tmp_path) == "ext4"
