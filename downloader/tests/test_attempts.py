@@ -101,9 +101,9 @@ def test_an_attempt_whose_owner_is_taken_away_meanwhile_is_as_alive_as_its_direc
 ) -> None:
     old = leave(layout)
     monkeypatch.setattr(life, "life_of", failing(errno.ENOENT))
-    monkeypatch.setattr(life, "is_stale", lambda directory: directory == old.directory)
+    monkeypatch.setattr(life, "is_stale", lambda directory, _now: directory == old.directory)
     assert life_of_attempt(old.directory) is Life.STALE
-    monkeypatch.setattr(life, "is_stale", lambda _: False)
+    monkeypatch.setattr(life, "is_stale", lambda _directory, _now: False)
     assert life_of_attempt(old.directory) is Life.LIVE
 
 
