@@ -1,7 +1,7 @@
 {{/*
 A container that runs the downloader with the cache mounted for writing.
 Given a dict: root, name, component, args (list of texts), secret (name of the Secret with credentials, empty: none), resources
-(optional: other ones than those of the values).
+(optional: other ones than those of the values), offline (optional: whether it asks no origin).
 */}}
 {{- define "llmkube.downloader.container" -}}
 name: {{ .name }}
@@ -34,13 +34,18 @@ volumeMounts:
     mountPath: /var/run/secrets/llmkube
     readOnly: true
   {{- end }}
+  {{- if and (not .offline) (include "llmkube.downloader-network.volume" .root) }}
+  - name: ca-bundle
+    mountPath: /var/run/llmkube/ca
+    readOnly: true
+  {{- end }}
 {{- end -}}
 
 {{/*
 The environment the chart gives the downloader, as a map. Names in here are refused in downloader.env.
 Only a server's pod is told its UID, under which a fetch says for a week that the pod uses the entry. The pod of a Job uses
 none, and would keep it from being removed; nor does a second process ever start in it, to go on with what the first one left.
-Given a dict: root, component, secret.
+Given a dict: root, component, secret, offline (optional).
 */}}
 {{- define "llmkube.downloader.env" -}}
 HOME: /tmp
@@ -65,6 +70,9 @@ HF_ENDPOINT: {{ . | quote }}
 {{- if .secret }}
 LLMKUBE_CREDENTIALS: /var/run/secrets/llmkube
 {{- end }}
+{{- if not .offline }}
+{{ include "llmkube.downloader-network.env" .root }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -83,14 +91,14 @@ Given a dict: root, component, entry.
 */}}
 {{- define "llmkube.downloader.hold" -}}
 {{ include "llmkube.downloader.container" (dict "root" .root "name" "hold" "component" .component
-      "args" (list "hold" .entry.key) "resources" .root.Values.downloader.holdResources) }}
+      "args" (list "hold" .entry.key) "resources" .root.Values.downloader.holdResources "offline" true) }}
 restartPolicy: Always
 {{- end -}}
 
 {{/*
 The part of a Job that works on the claim: maintenance, and the first use of a new claim. Credentials that are not there do not
 keep it from starting: most of this work asks nobody.
-Given a dict: root, name (of the container), component, args, secret (optional).
+Given a dict: root, name (of the container), component, args, secret (optional), offline (optional).
 */}}
 {{- define "llmkube.downloader.template" -}}
 metadata:
@@ -107,5 +115,5 @@ spec:
   containers:
     - {{ include "llmkube.downloader.container" . | indent 6 | trim }}
   volumes:
-    {{- include "llmkube.pod.volumes" (dict "root" .root "secret" .secret "optional" true) | nindent 4 }}
+    {{- include "llmkube.pod.volumes" (dict "root" .root "secret" .secret "optional" true "offline" .offline) | nindent 4 }}
 {{- end -}}

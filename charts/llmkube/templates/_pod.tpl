@@ -94,7 +94,8 @@ Given the text.
 
 {{/*
 The volumes of a pod.
-Given a dict: root, secret (name of the Secret with credentials, empty: none), optional (whether a pod may start without it).
+Given a dict: root, secret (name of the Secret with credentials, empty: none), optional (whether a pod may start without it),
+offline (optional: whether nothing in the pod asks an origin).
 */}}
 {{- define "llmkube.pod.volumes" -}}
 - name: model-cache
@@ -118,4 +119,7 @@ Given a dict: root, secret (name of the Secret with credentials, empty: none), o
     optional: true
     {{- end }}
 {{- end }}
+{{- if not .offline }}{{ with include "llmkube.downloader-network.volume" .root }}
+{{ . }}
+{{- end }}{{ end }}
 {{- end -}}

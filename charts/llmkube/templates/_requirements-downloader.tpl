@@ -5,6 +5,30 @@ Given the root context. Renders nothing.
 {{- define "llmkube.requirements-downloader.check" -}}
 {{- include "llmkube.requirements-downloader.env" . }}
 {{- include "llmkube.requirements-downloader.source" . }}
+{{- include "llmkube.requirements-downloader.network" . }}
+{{- end -}}
+
+{{/*
+What is on the way to an origin is said in one place, and no password in values that many may read.
+Given the root context. Renders nothing.
+*/}}
+{{- define "llmkube.requirements-downloader.network" -}}
+{{- $values := .Values.downloader }}
+{{- if and $values.caBundle.configMap $values.caBundle.secret }}
+{{- fail "downloader.caBundle.secret: is set beside downloader.caBundle.configMap, and the certificates come from one of them: remove one" }}
+{{- end }}
+{{- range $kind := list "http" "https" }}
+{{- if contains "@" (get $values.proxy $kind) }}
+{{- fail (printf "downloader.proxy.%s: holds a password, and values are no place for one: put the whole address into a Secret, and set downloader.env.%s_PROXY with valueFrom" $kind (upper $kind)) }}
+{{- end }}
+{{- end }}
+{{- $given := dict "HTTP_PROXY" (dict "path" "proxy.http" "value" $values.proxy.http) "HTTPS_PROXY" (dict "path" "proxy.https" "value" $values.proxy.https)
+      "SSL_CERT_FILE" (dict "path" "caBundle" "value" (or $values.caBundle.configMap $values.caBundle.secret)) }}
+{{- range $name, $value := $values.env }}
+{{- with get $given (upper $name) }}{{ if .value }}
+{{- fail (printf "downloader.env.%s: is given in downloader.%s too: remove one of them" $name .path) }}
+{{- end }}{{ end }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -46,7 +70,10 @@ Given the root context. Renders nothing.
       "LLMKUBE_SHA256" "model.sha256" "LLMKUBE_MIRROR" "model.mirrors" "LLMKUBE_REFRESH" "model.refresh"
       "LLMKUBE_VERIFY_ON_START" "model.verifyOnStart" "LLMKUBE_OLDER_THAN" "modelCache.prune.olderThan"
       "LLMKUBE_MAX_BYTES" "modelCache.prune.maxBytes" "LLMKUBE_MIN_FREE" "modelCache.prune.minFree"
-      "LLMKUBE_UNUSED" "modelCache.prune.unused" "LLMKUBE_REPAIR" "modelCache.verify.repair" "LLMKUBE_CREDENTIALS" "model.existingSecret"
+      "LLMKUBE_UNUSED" "modelCache.prune.unused" "LLMKUBE_REPAIR" "modelCache.verify.repair"
+      "LLMKUBE_CREDENTIALS" "model.existingSecret" "LLMKUBE_CONNECTIONS" "downloader.connections"
+      "LLMKUBE_LIMIT_RATE" "downloader.limitRate" "LLMKUBE_STALL_TIMEOUT" "downloader.stallTimeout"
+      "LLMKUBE_LOCK_WAIT" "downloader.lockWait"
       "LLMKUBE_ALLOW_HTTP" "downloader.allowHttp" "HF_ENDPOINT" "downloader.hfEndpoint" }}
 {{- range $name, $value := .Values.downloader.env }}
 {{- with get $own $name }}
