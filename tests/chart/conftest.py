@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from chart.rendering import SERVING, Object, Renderer, nested
+from chart.samples import AROUND
 from tools.render_examples import examples
 
 
@@ -22,17 +23,6 @@ def helm() -> str:
 def chart(helm: str) -> Renderer:
     """The chart, ready to render."""
     return Renderer(helm)
-
-
-# What stands around the server, all of it that goes together.
-AROUND: dict[str, Any] = {
-    "server.ingress": {"enabled": True, "hosts": [{"host": "chat.example.com"}]},
-    "server.httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
-    "server.keda": {"enabled": True, "triggers": [{"type": "cron", "metadata": {"desiredReplicas": "2"}}]},
-    "server.podDisruptionBudget.enabled": True,
-    "server.podMonitor.enabled": True,
-    "networkPolicy.enabled": True,
-}
 
 
 def _typical_values() -> dict[str, dict[str, Any]]:

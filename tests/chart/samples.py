@@ -22,3 +22,13 @@ def name_of(file: Path) -> str:
 
 
 SAMPLES: dict[str, dict[str, Any]] = {name_of(file): yaml.safe_load(file.read_text("utf-8")) or {} for file in files()}
+
+# What stands around the server, by dotted path: all of it that goes together.
+AROUND: dict[str, Any] = {
+    "server.ingress": {"enabled": True, "hosts": [{"host": "chat.example.com"}]},
+    "server.httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]},
+    "server.keda": {"enabled": True, "triggers": [{"type": "cron", "metadata": {"desiredReplicas": "2"}}]},
+    "server.podDisruptionBudget.enabled": True,
+    "server.podMonitor.enabled": True,
+    "networkPolicy.enabled": True,
+}

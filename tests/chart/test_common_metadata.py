@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chart.rendering import SERVING, Object, Renderer, nested, pod_templates
+from chart.samples import AROUND
 
 COMMON = {"commonLabels": {"example.com/team": "a"}, "commonAnnotations": {"example.com/wave": "1"}}
 
@@ -12,7 +13,7 @@ def _without_metadata(manifest: Object) -> Object:
 
 
 def test_common_labels_and_annotations_are_on_every_object(chart: Renderer) -> None:
-    for values in ({**SERVING, **COMMON}, {"modelCache.size": "1Gi", **COMMON}):
+    for values in ({**SERVING, **AROUND, **COMMON}, {"modelCache.size": "1Gi", **COMMON}):
         for manifest in chart.objects(nested(values)):
             assert manifest["metadata"]["labels"]["example.com/team"] == "a", manifest["kind"]
             assert manifest["metadata"]["annotations"]["example.com/wave"] == "1", manifest["kind"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chart.rendering import CHART, SERVING, Renderer, nested
+from chart.samples import AROUND
 
 OTHER_POD: dict[str, dict[str, Any]] = {
     "source": {"model.source": "hf://org/repo/other.gguf"},
@@ -45,6 +46,9 @@ SAME_POD: dict[str, dict[str, Any]] = {
     "server's grace period": {"server.terminationGracePeriodSeconds": 5},
     "labels and annotations of all objects": {"commonLabels": {"a": "b"}, "commonAnnotations": {"a": "b"}},
     "labels and annotations of the server": {"server.podLabels": {"a": "b"}, "server.podAnnotations": {"a": "b"}},
+    "what is around the server": AROUND,
+    "autoscaler": {"server.autoscaling": {"enabled": True, "metrics": [{"type": "Pods"}]}},
+    "Service": {"server.service.type": "LoadBalancer"},
     "runtime": {"runtime.args": ["--flash-attn", "on"]},
 }
 
