@@ -32,11 +32,12 @@ class Builder:
         self.met: Counter[frozenset[Choice]] = Counter()
         self.impossible: set[frozenset[Choice]] = set()
         self.rows: list[Row] = []
+        self.pairs = self._pairs()
 
     def rows_until(self, times: int) -> list[Row]:
         """Return rows in which every two options that may meet do so, at least so many times."""
         for number in range(1, times + 1):
-            for pair in self._pairs():
+            for pair in self.pairs:
                 while self.met[pair] < number and pair not in self.impossible:
                     self._build(pair)
         return self.rows
@@ -51,20 +52,24 @@ class Builder:
         return sorted(pairs, key=lambda pair: _shuffled(*sorted(pair)))
 
     def _build(self, pair: frozenset[Choice]) -> None:
-        row = self._completed({}, dict(sorted(pair)))
+        order = sorted(self.parameters, key=lambda name: _shuffled(len(self.rows), name))
+        row = self._completed({}, dict(sorted(pair)), order)
         if row is None:
             self.impossible.add(pair)
             return
         self.met.update(frozenset(two) for two in itertools.combinations(row.items(), 2))
         self.rows.append({name: row[name] for name in self.parameters})
 
-    def _completed(self, row: Row, more: Row) -> Row | None:
-        """Return the row with more options, and with one for every other parameter; None if there is no such row."""
+    def _completed(self, row: Row, more: Row, order: list[str]) -> Row | None:
+        """Return the row with more options, and with one for every other parameter; None if there is no such row.
+
+        - order: in which parameters get their options.
+        """
         for choice in more.items():
             row = {**row, choice[0]: choice[1]}
             if not self._may(row, choice):
                 return None
-        left = sorted(set(self.parameters) - set(row), key=lambda name: _shuffled(len(self.rows), name))
+        left = [name for name in order if name not in row]
         # Looking ahead finds a parameter that has nothing left before all others are tried in vain.
         open_to = {name: [each for each in self.parameters[name] if self._may(row, (name, each))] for name in left}
         if not all(open_to.values()):
@@ -72,15 +77,18 @@ class Builder:
         if not left:
             return row
         for option in sorted(open_to[left[0]], key=lambda each: self._worth(row, (left[0], each))):
-            whole = self._completed(row, {left[0]: option})
+            whole = self._completed(row, {left[0]: option}, left)
             if whole is not None:
                 return whole
         return None
 
     def _may(self, row: Row, choice: Choice) -> bool:
         """Whether the choice breaks no rule together with the row."""
+        rules = self.rules.get(choice)
+        if not rules:
+            return True
         other = {**row, choice[0]: choice[1]}
-        return not any(_broken(rule, other) for rule in self.rules.get(choice, ()))
+        return not any(_broken(rule, other) for rule in rules)
 
     def _worth(self, row: Row, choice: Choice) -> tuple[int, str]:
         """What sorts first brings the most pairs that have met the least."""

@@ -18,7 +18,7 @@ def rendered(chart: Renderer) -> list[Combination]:
 
 
 def test_every_combination_renders(rendered: list[Combination]) -> None:
-    refused = [f"{each.refusal.splitlines()[-1]}: {each.row}" for each in rendered if each.refusal]
+    refused = [f"{each.refusal.splitlines()[0]}: {each.row}" for each in rendered if each.refusal]
     assert not refused, "\n".join(refused[:5])
 
 
