@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import yaml
 
-from chart.combining import LEAST, Combination, combinations, never, parameters, rows, tried
+from chart.combining import FOLDER, LEAST, Combination, combinations, never, parameters, rows, tried
 from chart.pairwise import Rule
 from chart.rendering import Renderer
 from chart.validity import problems
@@ -40,6 +41,8 @@ def test_what_is_left_out_is_refused_by_the_chart(chart: Renderer, rule: Rule) -
 
 
 def test_no_value_is_set_by_two_parameters() -> None:
+    names = [name for file in FOLDER.glob("*.yaml") for name in yaml.safe_load(file.read_text("utf-8"))["parameters"]]
+    assert sorted(names) == sorted(parameters()), "two files have a parameter of the same name"
     used = {name: {path for option in options.values() for path in option} for name, options in parameters().items()}
     for (one, mine), (other, theirs) in itertools.combinations(used.items(), 2):
         overlap = {(a, b) for a in mine for b in theirs if f"{a}.".startswith(f"{b}.") or f"{b}.".startswith(f"{a}.")}
