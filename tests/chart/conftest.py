@@ -37,6 +37,18 @@ def _typical_values() -> dict[str, dict[str, Any]]:
         "commonAnnotations": {"example.com/team": "a"},
         "server.gpu.vendor": "nvidia",
         "server.gpu.count": 2,
+        "server.resources": {"limits": {"memory": 34359738368, "cpu": None}, "requests": {}},
+        "server.tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "server.resourceClaims": {"net": {"resourceClaimTemplateName": "rdma"}, "gone": None},
+        "server.topologySpreadConstraints": [
+            {"topologyKey": "zone", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+        ],
+        "server.lifecycle": {"preStop": {"sleep": {"seconds": 5}}, "postStart": None},
+        "server.affinity": {"nodeAffinity": {}, "podAntiAffinity": None},
+        "server.extraVolumes": [{"name": "extra", "emptyDir": {}}],
+        "server.extraVolumeMounts": [{"name": "extra", "mountPath": "/extra"}],
+        "server.extraContainers": [{"name": "beside", "image": "a"}],
+        "server.extraInitContainers": [{"name": "before", "image": "a"}],
         "server.podLabels": {"example.com/pod": "a"},
         "server.podAnnotations": {"example.com/pod": "a"},
         "preload.models": {"other": {"source": "https://models.example.com/other.gguf", "existingSecret": "other"}},
