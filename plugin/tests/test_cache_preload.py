@@ -92,6 +92,27 @@ class TestOfARelease:
 
         assert len(cluster.created("jobs")) == 2
 
+    def test_jobs_of_a_schedule_are_no_pattern_because_they_may_be_of_an_older_source(
+        self, cluster: FakeKubernetes, run: Run
+    ) -> None:
+        items = releases.release(
+            "store", modelCache={"size": "1Gi"}, preload={"models": {"a": {"source": "hf://org/a"}}}
+        )
+        [old] = [
+            item
+            for item in releases.release(
+                "store", modelCache={"size": "1Gi"}, preload={"models": {"a": {"source": "hf://org/old"}}}
+            )
+            if item["kind"] == "Job"
+        ]
+        old["metadata"]["ownerReferences"] = [{"kind": "CronJob", "name": "store-refresh-a", "controller": True}]
+        cluster.add(*items, old)
+        cluster.plays = lambda _: succeeds()
+
+        result = run("cache", "preload", "store", "-o", "json")
+
+        assert [job["source"] for job in json.loads(result.stdout)["jobs"]] == ["hf://org/a"]
+
     def test_without_a_preload_job_the_servers_fetch_is_taken(self, cluster: FakeKubernetes, run: Run) -> None:
         secret = {"source": releases.TINY, "existingSecret": "token", "sha256": "0" * 64}
         gpu = {"limits": {"nvidia.com/gpu": 1}}

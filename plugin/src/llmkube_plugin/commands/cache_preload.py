@@ -134,8 +134,9 @@ def _like(origin: Object, caches: dict[str, Cache], release: str) -> Object:
 
 
 def _belongs(item: Object, release: str) -> bool:
-    made_by = pods.annotation(item, contract.ANNOTATION_MADE_BY)
-    return pods.label(item, contract.LABEL_RELEASE) == release and made_by != contract.MADE_BY_PLUGIN
+    """Return whether a release rendered an object. Jobs of its schedules may be older than its values."""
+    made_by = pods.annotation(item, contract.ANNOTATION_MADE_BY) or item["metadata"].get("ownerReferences")
+    return pods.label(item, contract.LABEL_RELEASE) == release and not made_by
 
 
 def _is_preload(item: Object) -> bool:
