@@ -68,8 +68,24 @@ def _typical_values() -> dict[str, dict[str, Any]]:
         "preload.schedule": "0 2 * * *",
         **AROUND,
     }
+    beside = {
+        "model.source": "hf://org/repo",
+        "model.existingSecret": "hub",
+        "runtime.name": "vllm",
+        "runtime.draftModel": {"source": "hf://org/draft", "existingSecret": "other"},
+        "runtime.draftTokens": 5,
+        "runtime.loraAdapters": {"german": {"source": "hf://org/german"}, "De.X": {"source": "hf://org/x"}},
+        "runtime.chatTemplate.inline": "{{ messages }}",
+        "runtime.apiKey.existingSecret": "keys",
+        "runtime.loader.warm": True,
+    }
     values = {example.stem: yaml.safe_load(example.read_text("utf-8")) for example in examples()}
-    return {**values, "everything": nested(everything), "empty cache": nested({"modelCache.size": "1Gi"})}
+    return {
+        **values,
+        "everything": nested(everything),
+        "much beside a model": nested({**SERVING, **beside}),
+        "empty cache": nested({"modelCache.size": "1Gi"}),
+    }
 
 
 @pytest.fixture(scope="session", params=list(_typical_values().items()), ids=lambda item: item[0])

@@ -50,6 +50,10 @@ SAME_POD: dict[str, dict[str, Any]] = {
     "autoscaler": {"server.autoscaling": {"enabled": True, "metrics": [{"type": "Pods"}]}},
     "Service": {"server.service.type": "LoadBalancer"},
     "runtime": {"runtime.args": ["--flash-attn", "on"]},
+    "another server": {"runtime.name": "custom", "runtime.image.repository": "a", "runtime.image.tag": "b"},
+    "key of clients": {"runtime.apiKey.existingSecret": "keys"},
+    "chat template": {"runtime.chatTemplate.inline": "{{ messages }}"},
+    "warming up": {"runtime.loader.warm": True},
 }
 
 
@@ -75,6 +79,14 @@ def test_another_pod_is_another_job(chart: Renderer, changes: dict[str, Any]) ->
 @pytest.mark.parametrize("changes", SAME_POD.values(), ids=SAME_POD.keys())
 def test_the_same_pod_is_the_same_job(chart: Renderer, changes: dict[str, Any]) -> None:
     assert _job_name(chart, changes) == _job_name(chart)
+
+
+def test_what_is_loaded_beside_the_model_has_jobs_of_its_own(chart: Renderer) -> None:
+    beside = {"runtime.loraAdapters": {"german": {"source": "hf://org/repo/german.gguf"}}}
+    objects = chart.objects(nested({**SERVING, **beside}))
+    names = {str(manifest["metadata"]["name"]) for manifest in objects if manifest["kind"] == "Job"}
+    assert len(names) == 2
+    assert _job_name(chart) in names
 
 
 def test_another_number_of_gpus_is_the_same_job_because_downloads_hold_none(chart: Renderer) -> None:

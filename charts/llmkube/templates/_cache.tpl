@@ -46,7 +46,7 @@ true
 One entry of the cache with all that its pods need.
 Given a dict: root, path (where the values are, for messages), spec (as `model`).
 Returns JSON: what llmkube.key.parse returns, and path, selects (whether only a part of the source is wanted), hashes (expected
-SHA-256), secret, args (of the downloader), directory (of the entry in the containers).
+SHA-256), secret, args (of the downloader), directory (of the entry in the containers), file (what a server loads of it).
 */}}
 {{- define "llmkube.cache.entry" -}}
 {{- $entry := include "llmkube.key.parse" . | fromJson -}}
@@ -61,9 +61,10 @@ SHA-256), secret, args (of the downloader), directory (of the entry in the conta
 {{- with .spec.refresh }}{{ if ne . "never" }}{{ $args = append $args (printf "--refresh=%s" .) }}{{ end }}{{ end -}}
 {{- with .spec.verifyOnStart }}{{ if ne . "size" }}{{ $args = append $args (printf "--verify-on-start=%s" .) }}{{ end }}{{ end -}}
 {{- $selects := or .spec.include .spec.exclude .spec.files | empty | not -}}
-{{- merge (dict "path" .path "selects" $selects "hashes" $hashes "args" $args
-      "secret" (.spec.existingSecret | default .root.Values.model.existingSecret)
-      "directory" (printf "%s/%s" .root.Values.modelCache.mountPath $entry.key)) $entry | toJson -}}
+{{- $directory := printf "%s/%s" .root.Values.modelCache.mountPath $entry.key -}}
+{{- $file := include "llmkube.entry-path.file" (merge (dict "spec" .spec "directory" $directory) $entry) -}}
+{{- merge (dict "path" .path "selects" $selects "hashes" $hashes "args" $args "directory" $directory "file" $file
+      "secret" (.spec.existingSecret | default .root.Values.model.existingSecret)) $entry | toJson -}}
 {{- end -}}
 
 {{/*
@@ -75,12 +76,13 @@ Given the root context.
 {{- end -}}
 
 {{/*
-All entries that this release downloads into its cache, the model first.
+All entries that this release downloads into its cache, the model and what is loaded beside it first.
 Given the root context. Returns JSON: a list of entries under "items".
 */}}
 {{- define "llmkube.cache.entries" -}}
 {{- $items := list -}}
 {{- if .Values.model.source }}{{ $items = append $items (include "llmkube.cache.model" . | fromJson) }}{{ end -}}
+{{- $items = concat $items (get (include "llmkube.extras.items" . | fromJson) "items") -}}
 {{- range $name, $spec := .Values.preload.models }}{{ if not (kindIs "invalid" $spec) -}}
 {{- $given := dict "root" $ "path" (printf "preload.models.%s" $name) "spec" $spec -}}
 {{- $items = append $items (include "llmkube.cache.entry" $given | fromJson) -}}
@@ -89,28 +91,9 @@ Given the root context. Returns JSON: a list of entries under "items".
 {{- end -}}
 
 {{/*
-What the server loads: a file where the values name it, the entry's directory otherwise. An entry of one GGUF file holds it as
-model.gguf, other files keep their paths in the repository. What include patterns add to named files is only known while
-downloading, so with them nothing is known. Of several files the first is the one to load: llama.cpp finds the other parts of
-a model beside it. The first part alone stands for all of them, which then keep their names.
+What the server loads: a file of the model's entry, or its directory.
 Given the root context.
 */}}
 {{- define "llmkube.cache.modelPath" -}}
-{{- $entry := include "llmkube.cache.model" . | fromJson -}}
-{{- $name := "" -}}
-{{- if $entry.files }}{{ $name = first $entry.files }}
-{{- else if has $entry.scheme (list "https" "http") }}{{ $name = regexReplaceAll "[?#].*$" .Values.model.source "" }}
-{{- else if has $entry.scheme (list "s3" "gs" "az" "file") }}{{ $name = .Values.model.source }}{{ end -}}
-{{- $parts := and (has $entry.scheme (list "hf" "file" "https" "http")) (regexMatch "-0*1-of-0*([2-9]|[1-9][0-9]+)[.]gguf$" $name) -}}
-{{- if .Values.model.include -}}
-{{- $entry.directory -}}
-{{- else if and $parts (not $entry.files) -}}
-{{- printf "%s/%s" $entry.directory (base $name) -}}
-{{- else if and (not $parts) (hasSuffix ".gguf" $name) (le (len (uniq $entry.files)) 1) -}}
-{{- printf "%s/model.gguf" $entry.directory -}}
-{{- else if and $entry.files (or (hasSuffix ".gguf" $name) (eq (len (uniq $entry.files)) 1)) -}}
-{{- printf "%s/%s" $entry.directory (first $entry.files) -}}
-{{- else -}}
-{{- $entry.directory -}}
-{{- end -}}
+{{- get (include "llmkube.cache.model" . | fromJson) "file" -}}
 {{- end -}}

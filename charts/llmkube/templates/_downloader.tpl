@@ -1,7 +1,8 @@
 {{/*
 A container that runs the downloader with the cache mounted for writing.
-Given a dict: root, name, component, args (list of texts), secret (name of the Secret with credentials, empty: none), resources
-(optional: other ones than those of the values), offline (optional: whether it asks no origin).
+Given a dict: root, name, component, args (list of texts), secret (name of the Secret with credentials, empty: none), credentials
+(optional: name of the volume with them), resources (optional: other ones than those of the values), offline (optional: whether
+it asks no origin).
 */}}
 {{- define "llmkube.downloader.container" -}}
 name: {{ .name }}
@@ -30,7 +31,7 @@ volumeMounts:
   - name: tmp
     mountPath: /tmp
   {{- if .secret }}
-  - name: credentials
+  - name: {{ .credentials | default "credentials" }}
     mountPath: /var/run/secrets/llmkube
     readOnly: true
   {{- end }}

@@ -15,7 +15,7 @@ Given the root context. Renders nothing.
 {{- $seen := dict }}
 {{- range $entries }}
 {{- $path := .path }}
-{{- if and (eq $mode "ephemeral") (ne .path "model") }}
+{{- if and (eq $mode "ephemeral") (hasPrefix "preload." .path) }}
 {{- fail (printf "%s: can not be kept in an ephemeral cache: remove it or set modelCache.mode to perModel, shared or existingClaim" .path) }}
 {{- end }}
 {{- with get $seen .key }}

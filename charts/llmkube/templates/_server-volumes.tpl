@@ -4,6 +4,15 @@ Given a dict: root, entry (of the model).
 */}}
 {{- define "llmkube.server-volumes.volumes" -}}
 {{ include "llmkube.pod.volumes" (dict "root" .root "secret" .entry.secret) }}
+{{- include "llmkube.extras.volumes" . }}
+{{- with include "llmkube.runtime.chatTemplateMap" .root }}
+- name: chat-template
+  configMap:
+    name: {{ quote . }}
+    items:
+      - key: {{ quote $.root.Values.runtime.chatTemplate.key }}
+        path: {{ quote $.root.Values.runtime.chatTemplate.key }}
+{{- end }}
 {{- if include "llmkube.server-volumes.sharesMemory" .root }}
 - name: shared-memory
   emptyDir:
@@ -24,6 +33,11 @@ Given the root context.
   readOnly: true
 - name: tmp
   mountPath: /tmp
+{{- if include "llmkube.runtime.chatTemplatePath" . }}
+- name: chat-template
+  mountPath: /etc/llmkube/chat-template
+  readOnly: true
+{{- end }}
 {{- if include "llmkube.server-volumes.sharesMemory" . }}
 - name: shared-memory
   mountPath: /dev/shm

@@ -1,14 +1,13 @@
 {{/*
-The arguments of the server, each on its own line: the runtime's own, in which nothing is expanded, and those of the user. What
-the user gives comes last, because of a repeated flag the last wins.
+The arguments of the server, each on its own line: the runtime's own, in which nothing is expanded but what it asks for, and those
+of the user. What the user gives comes last, because of a repeated flag the last wins.
 Given the root context. Returns JSON: a list under "items".
 */}}
 {{- define "llmkube.server.args" -}}
+{{- $own := include (printf "llmkube.runtime-%s.args" .Values.runtime.name) . | fromJson -}}
 {{- $args := list -}}
-{{- range get (include (printf "llmkube.runtime-%s.args" .Values.runtime.name) . | fromJson) "items" -}}
-{{- $args = append $args (include "llmkube.pod.literal" .) -}}
-{{- end -}}
-{{- dict "items" (concat $args .Values.runtime.args) | toJson -}}
+{{- range $own.items }}{{ $args = append $args (include "llmkube.pod.literal" .) }}{{ end -}}
+{{- dict "items" (concat $args ($own.expanded | default list) .Values.runtime.args) | toJson -}}
 {{- end -}}
 
 {{/*
@@ -16,9 +15,11 @@ A probe of the server: how to ask, and the numbers the user gave.
 Given a dict: root, probe (numbers by name).
 */}}
 {{- define "llmkube.server.probe" -}}
-{{- with .root.Values.server.probes.path -}}
+{{- $path := .root.Values.server.probes.path -}}
+{{- if kindIs "invalid" $path }}{{ $path = include (printf "llmkube.runtime-%s.health" .root.Values.runtime.name) .root }}{{ end -}}
+{{- if $path -}}
 httpGet:
-  path: {{ . | quote }}
+  path: {{ quote $path }}
   port: http
 {{- else -}}
 tcpSocket:
@@ -32,11 +33,12 @@ The container that serves the model.
 Given the root context.
 */}}
 {{- define "llmkube.server.container" -}}
-{{- $env := dict "HOME" "/tmp" "LLMKUBE_MODEL_PATH" (include "llmkube.pod.literal" (include "llmkube.cache.modelPath" .)) -}}
+{{- $env := include "llmkube.runtime.env" . | fromJson -}}
+{{- $command := get (include (printf "llmkube.runtime-%s.command" .Values.runtime.name) . | fromJson) "items" -}}
 name: server
 image: {{ include "llmkube.image.runtime" . | quote }}
 imagePullPolicy: {{ .Values.runtime.image.pullPolicy }}
-{{- with .Values.runtime.command }}
+{{- with .Values.runtime.command | default $command }}
 command:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -53,8 +55,9 @@ ports:
     containerPort: {{ int64 .Values.runtime.port }}
 {{- range $name := list "startup" "readiness" "liveness" }}
 {{- with get $.Values.server.probes $name }}
+{{- $probe := eq $name "startup" | ternary (include "llmkube.budget.probe" $ | fromYaml) . }}
 {{ $name }}Probe:
-  {{- include "llmkube.server.probe" (dict "root" $ "probe" .) | nindent 2 }}
+  {{- include "llmkube.server.probe" (dict "root" $ "probe" $probe) | nindent 2 }}
 {{- end }}
 {{- end }}
 {{- with include "llmkube.gpu.resources" . | fromJson }}
