@@ -38,6 +38,7 @@ def test_labels_annotations_and_names_are_those_of_the_contract() -> None:
         "revision": contract.ANNOTATION_REVISION,
         "claim": contract.ANNOTATION_CLAIM,
         "mode": contract.ANNOTATION_MODE,
+        "entries": contract.ANNOTATION_ENTRIES,
         "origin": contract.ANNOTATION_MADE_BY,
     }
     assert agreed["containers"] == {"fetch": contract.CONTAINER_FETCH, "maintenance": contract.CONTAINER_MAINTENANCE}

@@ -82,7 +82,7 @@ Given the root context. Returns JSON: a list of entries under "items".
 {{- define "llmkube.cache.entries" -}}
 {{- $items := list -}}
 {{- if .Values.model.source }}{{ $items = append $items (include "llmkube.cache.model" . | fromJson) }}{{ end -}}
-{{- $items = concat $items (get (include "llmkube.extras.items" . | fromJson) "items") -}}
+{{- $items = concat $items (get (include "llmkube.beside.items" . | fromJson) "items") -}}
 {{- range $name, $spec := .Values.preload.models }}{{ if not (kindIs "invalid" $spec) -}}
 {{- $given := dict "root" $ "path" (printf "preload.models.%s" $name) "spec" $spec -}}
 {{- $items = append $items (include "llmkube.cache.entry" $given | fromJson) -}}

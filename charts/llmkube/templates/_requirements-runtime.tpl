@@ -56,9 +56,6 @@ Given the root context. Renders nothing.
 {{- end }}
 {{- end }}
 {{- range $name, $spec := $specs }}{{ if $spec }}
-{{- if not $spec.source }}
-{{- fail (printf "runtime.%s.source: is empty: say where it comes from, or remove runtime.%s" $name $name) }}
-{{- end }}
 {{- if not $.Values.model.source }}
 {{- fail (printf "runtime.%s: is set without model.source, so nothing loads it: set the source, or list it in preload.models" $name) }}
 {{- end }}
@@ -82,14 +79,14 @@ Given the root context. Renders nothing.
 {{- if not (hasSuffix ".gguf" (include "llmkube.cache.modelPath" .)) }}
 {{- fail "model.source: llama.cpp loads one GGUF file, and these values do not say which: name it in the source (hf://org/repo/file.gguf) or first in model.files, without model.include" }}
 {{- end }}
-{{- range get (include "llmkube.extras.items" . | fromJson) "items" }}
+{{- range get (include "llmkube.beside.items" . | fromJson) "items" }}
 {{- if not (hasSuffix ".gguf" .file) }}
 {{- fail (printf "%s.source: llama.cpp loads one GGUF file, and these values do not say which: name it in the source, hf://org/repo/file.gguf" .path) }}
 {{- end }}
 {{- end }}
 {{- else if ne $name "custom" }}
 {{- $model := include "llmkube.cache.model" . | fromJson }}
-{{- range prepend (get (include "llmkube.extras.items" . | fromJson) "items") $model }}
+{{- range prepend (get (include "llmkube.beside.items" . | fromJson) "items") $model }}
 {{- $whole := and (eq .file .directory) (not (has .scheme (list "https" "http"))) }}
 {{- if not (or $whole (and (has $name (list "vllm" "sglang")) (hasSuffix ".gguf" .file))) }}
 {{- fail (printf "%s.source: the runtime %s loads the files of a repository together, and this is one file: name the repository, hf://org/repo" .path $name) }}

@@ -27,7 +27,7 @@ The environment through which a custom runtime learns where things are, as the c
 Given the root context. Returns JSON: a map.
 */}}
 {{- define "llmkube.runtime-custom.env" -}}
-{{- $extras := include "llmkube.extras.paths" . | fromJson -}}
+{{- $extras := include "llmkube.beside.paths" . | fromJson -}}
 {{- $lora := list -}}
 {{- range $extras.loras }}{{ $lora = append $lora (printf "%s=%s" .name .file) }}{{ end -}}
 {{- $env := dict -}}

@@ -22,7 +22,7 @@ Given the root context. Returns JSON: a list of texts under "items".
 */}}
 {{- define "llmkube.runtime-llamacpp.args" -}}
 {{- $runtime := .Values.runtime -}}
-{{- $extras := include "llmkube.extras.paths" . | fromJson -}}
+{{- $extras := include "llmkube.beside.paths" . | fromJson -}}
 {{- $context := kindIs "invalid" $runtime.contextSize | ternary 8192 $runtime.contextSize -}}
 {{- $lora := list -}}
 {{- range $extras.loras }}{{ $lora = append $lora .file }}{{ end -}}

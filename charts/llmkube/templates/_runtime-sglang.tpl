@@ -22,7 +22,7 @@ Given the root context. Returns JSON: a list of texts under "items", and one in 
 */}}
 {{- define "llmkube.runtime-sglang.args" -}}
 {{- $runtime := .Values.runtime -}}
-{{- $extras := include "llmkube.extras.paths" . | fromJson -}}
+{{- $extras := include "llmkube.beside.paths" . | fromJson -}}
 {{- $split := include "llmkube.runtime.parallelism" . | fromJson -}}
 {{- $drafted := $runtime.draftTokens | default nil -}}
 {{- $flags := include "llmkube.runtime.flags" (list

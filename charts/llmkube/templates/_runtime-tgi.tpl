@@ -20,7 +20,7 @@ Given the root context. Returns JSON: a list of texts under "items".
 */}}
 {{- define "llmkube.runtime-tgi.args" -}}
 {{- $runtime := .Values.runtime -}}
-{{- $extras := include "llmkube.extras.paths" . | fromJson -}}
+{{- $extras := include "llmkube.beside.paths" . | fromJson -}}
 {{- $lora := list -}}
 {{- range $extras.loras }}{{ $lora = append $lora (printf "%s=%s" .name .file) }}{{ end -}}
 {{- include "llmkube.runtime.flags" (list

@@ -20,7 +20,7 @@ Given the root context. Returns JSON: a list of texts under "items".
 */}}
 {{- define "llmkube.runtime-vllm.args" -}}
 {{- $runtime := .Values.runtime -}}
-{{- $extras := include "llmkube.extras.paths" . | fromJson -}}
+{{- $extras := include "llmkube.beside.paths" . | fromJson -}}
 {{- $split := include "llmkube.runtime.parallelism" . | fromJson -}}
 {{- $speculative := "" -}}
 {{- with $extras.draft -}}

@@ -4,7 +4,7 @@ Given a dict: root, entry (of the model).
 */}}
 {{- define "llmkube.server-volumes.volumes" -}}
 {{ include "llmkube.pod.volumes" (dict "root" .root "secret" .entry.secret) }}
-{{- include "llmkube.extras.volumes" . }}
+{{- include "llmkube.beside.volumes" . }}
 {{- with include "llmkube.runtime.chatTemplateMap" .root }}
 - name: chat-template
   configMap:

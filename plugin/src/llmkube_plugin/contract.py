@@ -8,6 +8,7 @@ ANNOTATION_SOURCE = "llmkube.dev/source"
 ANNOTATION_REVISION = "llmkube.dev/revision"
 ANNOTATION_CLAIM = "llmkube.dev/claim"
 ANNOTATION_MODE = "llmkube.dev/cache-mode"
+ANNOTATION_ENTRIES = "llmkube.dev/entries"
 ANNOTATION_MADE_BY = "llmkube.dev/made-by"
 MADE_BY_PLUGIN = "helm-llmkube"
 

@@ -3,13 +3,13 @@ What the server loads beside the model: a projector, a draft model, adapters. Ea
 Given the root context. Returns JSON: under "items" the entries as llmkube.cache.entry describes them, each with kind (mmproj,
 draft or lora), name (of an adapter, as users and clients know it) and suffix (of its container's name).
 */}}
-{{- define "llmkube.extras.items" -}}
+{{- define "llmkube.beside.items" -}}
 {{- $runtime := .Values.runtime -}}
 {{- $found := list -}}
 {{- with $runtime.mmproj }}{{ $found = append $found (dict "kind" "mmproj" "path" "runtime.mmproj" "suffix" "mmproj" "spec" .) }}{{ end -}}
 {{- with $runtime.draftModel }}{{ $found = append $found (dict "kind" "draft" "path" "runtime.draftModel" "suffix" "draft" "spec" .) }}{{ end -}}
 {{- range $name, $spec := $runtime.loraAdapters }}{{ if $spec -}}
-{{- $suffix := printf "lora-%s" (include "llmkube.extras.label" $name) -}}
+{{- $suffix := printf "lora-%s" (include "llmkube.beside.label" $name) -}}
 {{- $found = append $found (dict "kind" "lora" "name" $name "path" (printf "runtime.loraAdapters.%s" $name) "suffix" $suffix "spec" $spec) -}}
 {{- end }}{{ end -}}
 {{- $items := list -}}
@@ -25,7 +25,7 @@ A name that may be part of a container's, for one that may not be: capitals, dot
 adapters. Two names never become one: what is changed ends in a hash of the whole.
 Given the name.
 */}}
-{{- define "llmkube.extras.label" -}}
+{{- define "llmkube.beside.label" -}}
 {{- if and (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" .) (le (len .) 40) -}}
 {{- . -}}
 {{- else -}}
@@ -37,10 +37,10 @@ Given the name.
 Where the server finds what it loads beside the model.
 Given the root context. Returns JSON: mmproj and draft (paths, empty: none), loras (a list of name and file).
 */}}
-{{- define "llmkube.extras.paths" -}}
+{{- define "llmkube.beside.paths" -}}
 {{- $paths := dict "mmproj" "" "draft" "" -}}
 {{- $loras := list -}}
-{{- range get (include "llmkube.extras.items" . | fromJson) "items" -}}
+{{- range get (include "llmkube.beside.items" . | fromJson) "items" -}}
 {{- if eq .kind "lora" }}{{ $loras = append $loras (pick . "name" "file") }}{{ else }}{{ $_ := set $paths .kind .file }}{{ end -}}
 {{- end -}}
 {{- set $paths "loras" $loras | toJson -}}
@@ -50,7 +50,7 @@ Given the root context. Returns JSON: mmproj and draft (paths, empty: none), lor
 The volume with the credentials for one entry: one for each Secret, so that no container sees those of another source.
 Given a dict: entry, model (the entry of the model, whose volume has the plain name).
 */}}
-{{- define "llmkube.extras.credentials" -}}
+{{- define "llmkube.beside.credentials" -}}
 {{- if eq .entry.secret .model.secret -}}
 credentials
 {{- else -}}
@@ -63,11 +63,11 @@ The init containers that fetch what is loaded beside the model, one after the ot
 one that reads all of it once, so that the server finds it in the node's memory and not on a slow volume.
 Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
 */}}
-{{- define "llmkube.extras.containers" -}}
+{{- define "llmkube.beside.containers" -}}
 {{- $all := list .entry.key -}}
-{{- range get (include "llmkube.extras.items" .root | fromJson) "items" -}}
+{{- range get (include "llmkube.beside.items" .root | fromJson) "items" -}}
 {{- $all = append $all .key -}}
-{{- $volume := include "llmkube.extras.credentials" (dict "entry" . "model" $.entry) }}
+{{- $volume := include "llmkube.beside.credentials" (dict "entry" . "model" $.entry) }}
 - {{ include "llmkube.downloader.container" (dict "root" $.root "name" (printf "fetch-%s" .suffix) "component" "server"
       "args" .args "secret" .secret "credentials" $volume) | indent 2 | trim }}
 {{- end -}}
@@ -80,10 +80,10 @@ Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
 The volumes of those containers that the model's own does not have.
 Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
 */}}
-{{- define "llmkube.extras.volumes" -}}
+{{- define "llmkube.beside.volumes" -}}
 {{- $seen := list "credentials" -}}
-{{- range get (include "llmkube.extras.items" .root | fromJson) "items" -}}
-{{- $volume := include "llmkube.extras.credentials" (dict "entry" . "model" $.entry) -}}
+{{- range get (include "llmkube.beside.items" .root | fromJson) "items" -}}
+{{- $volume := include "llmkube.beside.credentials" (dict "entry" . "model" $.entry) -}}
 {{- if and .secret (not (has $volume $seen)) }}
 - name: {{ $volume }}
   secret:
@@ -98,9 +98,9 @@ Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
 What the plugin has to know of entries beside the model, whose key alone is a label: which container fetches which.
 Given the root context. Returns JSON: a map from container to key, source and revision; nothing when there are none.
 */}}
-{{- define "llmkube.extras.annotation" -}}
+{{- define "llmkube.beside.annotation" -}}
 {{- $known := dict -}}
-{{- range get (include "llmkube.extras.items" . | fromJson) "items" -}}
+{{- range get (include "llmkube.beside.items" . | fromJson) "items" -}}
 {{- $_ := set $known (printf "fetch-%s" .suffix) (pick . "key" "source" "revision") -}}
 {{- end -}}
 {{- with $known }}{{ toJson . }}{{ end -}}
