@@ -77,6 +77,30 @@ Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
 {{- end -}}
 
 {{/*
+The containers that say every hour that the pod uses what is loaded beside the model, as llmkube.downloader.hold does for the model.
+Given a dict: root. Returns YAML: a list, or nothing.
+*/}}
+{{- define "llmkube.beside.holds" -}}
+{{- range get (include "llmkube.beside.items" .root | fromJson) "items" }}
+- {{ include "llmkube.downloader.container" (dict "root" $.root "name" (printf "hold-%s" .suffix) "component" "server"
+      "args" (list "hold" .key) "resources" $.root.Values.downloader.holdResources) | indent 2 | trim }}
+  restartPolicy: Always
+{{- end -}}
+{{- end -}}
+
+{{/*
+The names of all those containers, which the user's may not have.
+Given the root context. Returns JSON: a list of texts under "items".
+*/}}
+{{- define "llmkube.beside.names" -}}
+{{- $names := list "warm" -}}
+{{- range get (include "llmkube.beside.items" . | fromJson) "items" -}}
+{{- $names = concat $names (list (printf "fetch-%s" .suffix) (printf "hold-%s" .suffix)) -}}
+{{- end -}}
+{{- dict "items" $names | toJson -}}
+{{- end -}}
+
+{{/*
 The volumes of those containers that the model's own does not have.
 Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
 */}}

@@ -12,6 +12,7 @@ Given the root context. Renders nothing.
 {{- $mounts := include "llmkube.server-volumes.mounts" . | fromYamlArray }}
 {{- include "llmkube.requirements-extras.names" (dict "path" "server.extraVolumes" "own" $volumes "extra" $server.extraVolumes) }}
 {{- $containers := list (dict "name" "server") (dict "name" "fetch") (dict "name" "hold") }}
+{{- range get (include "llmkube.beside.names" . | fromJson) "items" }}{{ $containers = append $containers (dict "name" .) }}{{ end }}
 {{- include "llmkube.requirements-extras.names" (dict "path" "server.extraContainers" "own" $containers "extra" $server.extraContainers) }}
 {{- $containers = concat $containers $server.extraContainers }}
 {{- include "llmkube.requirements-extras.names" (dict "path" "server.extraInitContainers" "own" $containers "extra" $server.extraInitContainers) }}
@@ -56,8 +57,8 @@ Given a dict: path, known (names of volumes), own (the chart's mounts), extra (t
 {{- fail (printf "%s: something is mounted at %s already: %s" $.path $mountPath $remedy) }}
 {{- else if not (has .name $.known) }}
 {{- fail (printf "%s: there is no volume %s: add it to server.extraVolumes" $.path .name) }}
-{{- else if eq .name "credentials" }}
-{{- fail (printf "%s: the volume credentials is for downloads alone: mount the Secret as a volume of its own" $.path) }}
+{{- else if regexMatch "^credentials(-[0-9a-f]{8})?$" .name }}
+{{- fail (printf "%s: the volume %s is for downloads alone: mount the Secret as a volume of its own" $.path .name) }}
 {{- else if and (eq .name "model-cache") (not .readOnly) }}
 {{- fail (printf "%s: only downloads write to the volume model-cache: mount it with readOnly: true" $.path) }}
 {{- end }}
