@@ -11,15 +11,25 @@ Given the root context. Returns JSON: a list under "items".
 {{- end -}}
 
 {{/*
+The path at which the server says that it is well: the user's, or the runtime's own. Nothing when only the port is asked.
+Given the root context.
+*/}}
+{{- define "llmkube.server.healthPath" -}}
+{{- if kindIs "invalid" .Values.server.probes.path -}}
+{{- include (printf "llmkube.runtime-%s.health" .Values.runtime.name) . -}}
+{{- else -}}
+{{- .Values.server.probes.path -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 A probe of the server: how to ask, and the numbers the user gave.
 Given a dict: root, probe (numbers by name).
 */}}
 {{- define "llmkube.server.probe" -}}
-{{- $path := .root.Values.server.probes.path -}}
-{{- if kindIs "invalid" $path }}{{ $path = include (printf "llmkube.runtime-%s.health" .root.Values.runtime.name) .root }}{{ end -}}
-{{- if $path -}}
+{{- with include "llmkube.server.healthPath" .root -}}
 httpGet:
-  path: {{ quote $path }}
+  path: {{ quote . }}
   port: http
 {{- else -}}
 tcpSocket:

@@ -5,7 +5,7 @@ Given the root context. Returns JSON: a list of texts under "items".
 {{- define "llmkube.tests.paths" -}}
 {{- $paths := .Values.tests.paths -}}
 {{- if not $paths -}}
-{{- $paths = .Values.server.probes.path | list | compact -}}
+{{- $paths = include "llmkube.server.healthPath" . | list | compact -}}
 {{- if ne .Values.runtime.name "custom" }}{{ $paths = append $paths "/v1/models" }}{{ end -}}
 {{- end -}}
 {{- dict "items" $paths | toJson -}}
