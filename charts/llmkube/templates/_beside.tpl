@@ -72,7 +72,8 @@ Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
       "args" .args "secret" .secret "credentials" $volume) | indent 2 | trim }}
 {{- end -}}
 {{- if .root.Values.runtime.loader.warm }}
-- {{ include "llmkube.downloader.container" (dict "root" .root "name" "warm" "component" "warm" "args" (prepend $all "verify")) | indent 2 | trim }}
+- {{ include "llmkube.downloader.container" (dict "root" .root "name" "warm" "component" "warm" "args" (prepend $all "verify")
+      "offline" true) | indent 2 | trim }}
 {{- end -}}
 {{- end -}}
 
@@ -83,7 +84,7 @@ Given a dict: root. Returns YAML: a list, or nothing.
 {{- define "llmkube.beside.holds" -}}
 {{- range get (include "llmkube.beside.items" .root | fromJson) "items" }}
 - {{ include "llmkube.downloader.container" (dict "root" $.root "name" (printf "hold-%s" .suffix) "component" "server"
-      "args" (list "hold" .key) "resources" $.root.Values.downloader.holdResources) | indent 2 | trim }}
+      "args" (list "hold" .key) "resources" $.root.Values.downloader.holdResources "offline" true) | indent 2 | trim }}
   restartPolicy: Always
 {{- end -}}
 {{- end -}}

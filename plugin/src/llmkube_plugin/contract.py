@@ -18,6 +18,8 @@ COMPONENT_SERVER = "server"
 COMPONENT_MAINTENANCE = "maintenance"
 
 CONTAINER_FETCH = "fetch"
+# What a server's pod fetches beside the model, each in an init container whose name begins so.
+CONTAINER_FETCH_BESIDE = "fetch-"
 CONTAINER_MAINTENANCE = "maintenance"
 
 VARIABLE_POD_UID = "LLMKUBE_POD_UID"

@@ -42,7 +42,7 @@ class _Evidence:
     source: str = ""
     revision: str = ""
     releases: set[str] = field(default_factory=set)
-    pods: list[Object] = field(default_factory=list)
+    fetchers: list[tuple[Object, str]] = field(default_factory=list)  # pods, each with its container that fetches
     sightings: list[_Sighting] = field(default_factory=list)
     directory: str = ""  # of what lies on the volume under a name that is no key
 
@@ -89,15 +89,30 @@ def _take_workload(found: dict[Identity, _Evidence], item: Object) -> None:
     """Note that a workload names an entry. One without a key tells nothing that its pods do not tell better."""
     if pods.label(item, contract.LABEL_KEY):
         _note_names(found, item)
+    for named in pods.beside(item):
+        _note_beside(found, item, named)
 
 
 def _take_pod(found: dict[Identity, _Evidence], pod: Object) -> None:
-    """Note which entry a pod of ours names, and what it reported about it."""
+    """Note which entries a pod of ours names, and what it reported about them."""
     if identity(pod)[2]:
-        evidence = _note_names(found, pod)
-        evidence.pods.append(pod)
-        ends = pods.ended(pod, contract.CONTAINER_FETCH)
-        evidence.sightings += [_fetch_sighting(end, pods.name(pod)) for end in ends]
+        _note_fetch(_note_names(found, pod), pod, contract.CONTAINER_FETCH)
+    for named in pods.beside(pod):
+        _note_fetch(_note_beside(found, pod, named), pod, named.container)
+
+
+def _note_fetch(evidence: _Evidence, pod: Object, container: str) -> None:
+    evidence.fetchers.append((pod, container))
+    evidence.sightings += [_fetch_sighting(end, pods.name(pod)) for end in pods.ended(pod, container)]
+
+
+def _note_beside(found: dict[Identity, _Evidence], item: Object, named: pods.Beside) -> _Evidence:
+    """Note an entry that a server loads beside its model."""
+    evidence = found.setdefault((*pods.cache_place(item), named.key), _Evidence(named.key))
+    evidence.source = evidence.source or named.source
+    evidence.revision = evidence.revision or named.revision
+    evidence.releases.add(pods.label(item, contract.LABEL_RELEASE))
+    return evidence
 
 
 def _note_names(found: dict[Identity, _Evidence], item: Object) -> _Evidence:
@@ -191,7 +206,7 @@ def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entr
 
 
 def _state(evidence: _Evidence) -> str:
-    if any(pods.is_running(pod, contract.CONTAINER_FETCH) for pod in evidence.pods):
+    if any(pods.is_running(pod, container) for pod, container in evidence.fetchers):
         return FETCHING
     fetch = evidence.newest_fetch
     if evidence.newest.state == ABSENT and fetch and fetch.failure:
@@ -203,7 +218,7 @@ def _users(evidence: _Evidence, cache: Cache | None) -> tuple[str, ...]:
     """Return the pods that may have the entry open; of an ephemeral cache, or a key yet unknown, the live ones."""
     if cache and evidence.key:
         return cache.users(evidence.key)
-    return tuple(pods.name(pod) for pod in evidence.pods if not pods.is_over(pod))
+    return tuple(pods.name(pod) for pod, _ in evidence.fetchers if not pods.is_over(pod))
 
 
 def _last_used(evidence: _Evidence) -> datetime | None:

@@ -54,11 +54,16 @@ def preload_copy(job: Object, cache: Cache) -> Object:
     return _job(spec, contract.COMPONENT_PRELOAD, origin=job, cache=cache)
 
 
-def preload_from_server(deployment: Object, cache: Cache) -> Object:
-    """Return a Job that fetches what a release's server pods fetch before they start: their init container alone."""
+def preload_from_server(deployment: Object, cache: Cache, entry: pods.Beside | None = None) -> Object:
+    """Return a Job that fetches what a release's server pods fetch before they start: one of their init containers.
+
+    - entry: what to fetch, None for the model.
+    """
     template = copy.deepcopy(deployment["spec"]["template"])
     spec = template["spec"]
-    fetch = _container(spec.pop("initContainers", []), contract.CONTAINER_FETCH, deployment)
+    name = entry.container if entry else contract.CONTAINER_FETCH
+    fetch = _container(spec.pop("initContainers", []), name, deployment)
+    fetch["name"] = contract.CONTAINER_FETCH
     # A server's pod says under its UID that it uses the entry. This one will have ended without having used it.
     fetch["env"] = [variable for variable in fetch.get("env", []) if variable["name"] != contract.VARIABLE_POD_UID]
     mounted = {mount["name"] for mount in fetch.get("volumeMounts", [])}
@@ -66,7 +71,18 @@ def preload_from_server(deployment: Object, cache: Cache) -> Object:
     spec["volumes"] = [volume for volume in spec.get("volumes", []) if volume["name"] in mounted]
     for unwanted in ("resourceClaims", "topologySpreadConstraints", "terminationGracePeriodSeconds"):
         spec.pop(unwanted, None)
-    return _job(_retrying(template, fetch), contract.COMPONENT_PRELOAD, origin=deployment, cache=cache)
+    return _job(_retrying(template, fetch), contract.COMPONENT_PRELOAD, origin=_about(deployment, entry), cache=cache)
+
+
+def _about(deployment: Object, entry: pods.Beside | None) -> Object:
+    """Return a server as if one of the entries beside its model were the model."""
+    if entry is None:
+        return deployment
+    metadata = deployment["metadata"]
+    noted = {**(metadata.get("annotations") or {}), contract.ANNOTATION_SOURCE: entry.source}
+    noted[contract.ANNOTATION_REVISION] = entry.revision
+    labels = {**(metadata.get("labels") or {}), contract.LABEL_KEY: entry.key}
+    return {**deployment, "metadata": {**metadata, "labels": labels, "annotations": noted}}
 
 
 def preload_source(cache: Cache, source: str, shown: str, selection: Selection) -> Object:
@@ -173,7 +189,11 @@ def _mark_template(template: Object, labels: dict[str, str], annotations: dict[s
     inherited = metadata.get("labels") or {}
     kept = {name: value for name, value in inherited.items() if name not in _CONTROLLER_LABELS}
     metadata["labels"] = {**kept, **labels}
-    metadata["annotations"] = {**(metadata.get("annotations") or {}), **annotations}
+    inherited = metadata.get("annotations") or {}
+    own = {
+        name: text for name, text in inherited.items() if name not in (*_OUR_ANNOTATIONS, contract.ANNOTATION_ENTRIES)
+    }
+    metadata["annotations"] = {**own, **annotations}
     template["spec"]["restartPolicy"] = "Never"
 
 

@@ -121,8 +121,8 @@ class Cache:
 
 
 def _may_use(pod: Object, key: str) -> bool:
-    named = pods.label(pod, contract.LABEL_KEY)
+    named = pods.keys(pod)
     if named:
-        return named == key
+        return key in named
     ours = bool(pods.label(pod, contract.LABEL_RELEASE))
     return not (ours and pods.label(pod, contract.LABEL_COMPONENT) in _SHORT_LIVED)

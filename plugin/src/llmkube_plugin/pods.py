@@ -64,6 +64,40 @@ def annotation(item: Object, key: str) -> str:
     return str((item["metadata"].get("annotations") or {}).get(key, ""))
 
 
+@dataclass(frozen=True)
+class Beside:
+    """An entry that a server loads beside its model, and the init container of its pods that fetches it."""
+
+    container: str
+    key: str
+    source: str
+    revision: str
+
+
+def beside(item: Object) -> list[Beside]:
+    """Return what a server, or a pod of it, names beside its model; nothing when it names nothing that can be read."""
+    try:
+        named = json.loads(annotation(item, contract.ANNOTATION_ENTRIES) or "{}")
+        return [
+            Beside(container, entry["key"], entry.get("source", ""), entry.get("revision", ""))
+            for container, entry in named.items()
+        ]
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return []
+
+
+def keys(item: Object) -> set[str]:
+    """Return the keys of all entries that a workload or a pod of it names."""
+    return {key for key in (label(item, contract.LABEL_KEY), *(each.key for each in beside(item))) if key}
+
+
+def fetch_container(pod: Object, key: str) -> str:
+    """Return the container of a pod that fetches an entry."""
+    if label(pod, contract.LABEL_KEY) == key:
+        return contract.CONTAINER_FETCH
+    return next((each.container for each in beside(pod) if each.key == key), contract.CONTAINER_FETCH)
+
+
 def claims(pod: Object) -> set[str]:
     """Return the claims that a pod mounts."""
     volumes = pod["spec"].get("volumes") or []

@@ -109,7 +109,7 @@ def _choose_cache(caches: dict[str, Cache], claim: str | None, namespace: str) -
 
 
 def _plan_release(snapshot: Snapshot, caches: dict[str, Cache], namespace: str, release: str) -> list[Object]:
-    """Return Jobs like the preload Jobs of a release, or without these one like its server's init container."""
+    """Return Jobs like the preload Jobs of a release, or without these some like its server's init containers."""
     mine = [item for item in (*snapshot.jobs, *snapshot.deployments) if _belongs(item, release)]
     preloads = {pods.label(job, contract.LABEL_KEY): job for job in sorted(mine, key=_created) if _is_preload(job)}
     servers = [item for item in mine if pods.label(item, contract.LABEL_COMPONENT) == contract.COMPONENT_SERVER]
@@ -119,18 +119,19 @@ def _plan_release(snapshot: Snapshot, caches: dict[str, Cache], namespace: str, 
             f"release {release!r} in namespace {namespace} has no model to download",
             "See `helm llmkube cache list -A` for releases; to download anything else give a source such as hf://org/repo.",
         )
-    return [_like(origin, caches, release) for origin in origins]
+    return [job for origin in origins for job in _like(origin, caches, release)]
 
 
-def _like(origin: Object, caches: dict[str, Cache], release: str) -> Object:
+def _like(origin: Object, caches: dict[str, Cache], release: str) -> list[Object]:
     claim = pods.cache_place(origin)[1]
     if not claim:
         raise PluginError(
             f"release {release!r} keeps its weights in a directory of each pod: there is nothing to download into",
             "Set modelCache.mode to perModel, shared or existingClaim.",
         )
-    make = jobs.preload_copy if origin["kind"] == "Job" else jobs.preload_from_server
-    return make(origin, caches[claim])
+    if origin["kind"] == "Job":
+        return [jobs.preload_copy(origin, caches[claim])]
+    return [jobs.preload_from_server(origin, caches[claim], entry) for entry in (None, *pods.beside(origin))]
 
 
 def _belongs(item: Object, release: str) -> bool:

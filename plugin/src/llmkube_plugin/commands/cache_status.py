@@ -112,18 +112,19 @@ def _status(cluster: Cluster, cache: Cache, found: list[Entry], all_pods: tuple[
     fetching = [entry for entry in mine if entry.state == FETCHING]
     by_name = {pods.name(pod): pod for pod in all_pods if pods.namespace(pod) == cache.namespace}
     fetches = [
-        Fetch(user, entry.key, entry.source, _progress(cluster, cache.namespace, user))
+        Fetch(user, entry.key, entry.source, _progress(cluster, cache.namespace, user, container))
         for entry in fetching
         for user in entry.users
-        if pods.is_running(by_name[user], contract.CONTAINER_FETCH)
+        for container in (pods.fetch_container(by_name[user], entry.key),)
+        if pods.is_running(by_name[user], container)
     ]
     return Status(cache, mine, fetches)
 
 
-def _progress(cluster: Cluster, namespace: str, pod: str) -> str:
+def _progress(cluster: Cluster, namespace: str, pod: str, container: str) -> str:
     """Return the last line that a fetch wrote; why it can not be read, when it can not."""
     try:
-        lines = cluster.log(namespace, pod, contract.CONTAINER_FETCH, tail=_TAIL).splitlines()
+        lines = cluster.log(namespace, pod, container, tail=_TAIL).splitlines()
     except PluginError as error:
         return f"its log can not be read: {error.message}"
     return next((line for line in reversed(lines) if line.strip()), "it has said nothing yet")
