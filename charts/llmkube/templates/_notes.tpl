@@ -27,6 +27,20 @@ Given the root context.
 {{- end -}}
 
 {{/*
+A request to try: where to and what.
+Given the root context. Returns JSON: path, body.
+*/}}
+{{- define "llmkube.notes.request" -}}
+{{- if eq .Values.runtime.task "embed" -}}
+{{- dict "path" "/v1/embeddings" "body" `{"input": "Hello!"}` | toJson -}}
+{{- else if eq .Values.runtime.task "rerank" -}}
+{{- dict "path" "/v1/rerank" "body" `{"query": "Hello!", "documents": ["Hi!", "Goodbye!"]}` | toJson -}}
+{{- else -}}
+{{- dict "path" "/v1/chat/completions" "body" `{"messages": [{"role": "user", "content": "Hello!"}]}` | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 What is allowed and may still not be what the user wants, each on its own line.
 Given the root context.
 */}}

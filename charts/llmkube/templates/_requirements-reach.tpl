@@ -15,6 +15,11 @@ Given the root context. Renders nothing.
 {{- if and $server.podMonitor.enabled $server.serviceMonitor.enabled }}
 {{- fail "server.serviceMonitor.enabled: and server.podMonitor.enabled would have everything measured twice: set one of them to false" }}
 {{- end }}
+{{- range $name := list "podMonitor" "serviceMonitor" }}
+{{- if and (get $server $name).enabled (not $.Values.runtime.metrics) }}
+{{- fail (printf "server.%s.enabled: is true, but runtime.metrics is false, so there is nothing to ask for: change one of them" $name) }}
+{{- end }}
+{{- end }}
 {{- $policy := .Values.networkPolicy }}
 {{- if and $policy.enabled (not $policy.server.mayDownload) (not (include "llmkube.cache.claim" .)) }}
 {{- fail "networkPolicy.server.mayDownload: is false, but into an ephemeral cache only the server's pods can download: set it to true or modelCache.mode to perModel" }}
