@@ -80,13 +80,13 @@ lint: venv ## ruff, mypy, yamllint
 ##@ Work on it
 
 .PHONY: cluster-up
-cluster-up: venv ## Bring up a cluster and keep it: tests then use it
+cluster-up: venv ## Bring up a cluster and keep it: tests then use it (NODES=2: the one for tests of several nodes)
 	@$(PYTHON) -m preflight cluster
-	@$(BIN)/python -m cluster up
+	@$(BIN)/python -m cluster up $(if $(NODES),nodes --nodes $(NODES))
 
 .PHONY: cluster-down
 cluster-down: venv ## Remove it, and what abandoned runs left
-	@$(BIN)/python -m cluster down
+	@$(BIN)/python -m cluster down $(if $(NODES),nodes)
 
 .PHONY: cluster-status
 cluster-status: venv ## Say which clusters there are

@@ -1,0 +1,57 @@
+"""The stage of the tests that need more than one node: two nodes, GPUs where a test wants them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from cluster import provider
+from cluster.choice import choice
+from cluster.local.layout import existing
+from cluster.provider import Local, tools_folder
+from e2e.kit import Helm, Space
+from images.build import DOWNLOADER, MODEL_SERVER
+
+NAME = "nodes"
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Local]:
+    """A cluster of two nodes with the images that every test needs, or the one of `cluster up nodes --nodes 2`.
+
+    Only a cluster of our own: the tests drain its nodes, taint them and add devices.
+    """
+    if choice() != "local":
+        pytest.skip("these tests drain and taint nodes: only those of the cluster built from source")
+    kept = NAME in existing()
+    name = NAME if kept else f"{NAME}-{os.getpid()}"
+    try:
+        running = provider.up(name, None if kept else os.getpid(), nodes=2)
+        assert isinstance(running, Local)
+        running.load([DOWNLOADER, MODEL_SERVER])
+        yield running
+    finally:
+        if not kept:
+            provider.down(name)
+
+
+@pytest.fixture(scope="session")
+def helm(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Helm 4."""
+    return Helm(tools_folder(["helm"]) / "helm", stage, tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def helm3(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Helm 3."""
+    return Helm(tools_folder(["helm3"]) / "helm3", stage, tmp_path_factory.mktemp("helm3"))
+
+
+@pytest.fixture(params=["helm", "helm3"])
+def either(request: pytest.FixtureRequest, space: Space) -> Space:
+    """The namespace, with Helm 4 (server-side apply, watches) or Helm 3 (three-way merge, polls)."""
+    helm: Helm = request.getfixturevalue(request.param)
+    return replace(space, helm=helm)
