@@ -43,21 +43,21 @@ Given the root context. Renders nothing.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- $mirrors := dict "model" .Values.model.mirrors }}
-{{- range $name, $spec := .Values.preload.models }}{{ with $spec }}
-{{- $_ := set $mirrors (printf "preload.models.%s" $name) .mirrors }}
-{{- end }}{{ end }}
-{{- range $path, $addresses := $mirrors }}{{ range $addresses }}
-{{- if contains "@" (regexFind "^https?://[^/?#]*" .) }}
+{{- range get (include "llmkube.cache.entries" . | fromJson) "items" }}
+{{- $path := .path }}
+{{- range .args }}{{ if hasPrefix "--mirror=" . }}
+{{- $mirror := trimPrefix "--mirror=" . }}
+{{- if contains "@" (regexFind "^https?://[^/?#]*" $mirror) }}
 {{- fail (printf "%s.mirrors: an address must not hold a user or password: remove it, and give credentials in %s.existingSecret" $path $path) }}
 {{- end }}
-{{- $host := regexReplaceAll "^https?://(?:\\[([^/?]*)\\]|([^/?:]*)).*$" . "${1}${2}" | lower }}
-{{- $match := hasPrefix "https://" . }}
+{{- $host := regexReplaceAll "^https?://(?:\\[([^/?]*)\\]|([^/?:]*)).*$" $mirror "${1}${2}" | lower }}
+{{- $match := hasPrefix "https://" $mirror }}
 {{- range $.Values.downloader.allowHttp }}{{ if has (lower .) (list "*" $host) }}{{ $match = true }}{{ end }}{{ end }}
 {{- if not $match }}
 {{- fail (printf "%s.mirrors: one is asked over http://, without encryption: use https:// or add %q to downloader.allowHttp" $path $host) }}
 {{- end }}
 {{- end }}{{ end }}
+{{- end }}
 {{- end -}}
 
 {{/*
