@@ -58,6 +58,11 @@ all pods of the server, {{ $most }} at most, have to run on one node, because mo
 the shared cache is on one node, and all releases that use it run there, because modelCache.accessMode is ReadWriteOnce. For more nodes use ReadWriteMany in all of them.
 {{- end }}
 {{- end }}
+{{- $loader := .Values.downloader }}
+{{- $elsewhere := or $loader.proxy.http $loader.proxy.https $loader.allowHttp $loader.hfEndpoint }}
+{{- if and .Values.networkPolicy.enabled $elsewhere (not .Values.networkPolicy.downloader.extraEgress) }}
+downloads use a proxy, a mirror or http://, and networkPolicy.downloader lets them reach port 443 outside of private networks. If that is not the way, say in networkPolicy.downloader.extraEgress what is.
+{{- end }}
 {{- range get (include "llmkube.cache.entries" . | fromJson) "items" }}
 {{- if and (hasPrefix "http" .scheme) (not .hashes) }}
 {{ .path }}.sha256 is empty: without it nobody notices when {{ .source }} has other bytes than you expect.
