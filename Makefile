@@ -51,6 +51,10 @@ test-unit: tools-chart ## What needs neither a cluster nor anything built or ins
 test-chart: test-chart-lint ## The chart: chart-testing, helm-unittest, vectors, examples
 	@$(HELMS) $(BIN)/python -m pytest tests/chart
 
+.PHONY: test-api
+test-api: tools ## The chart before a real API server: dry runs, Pod Security, upgrades between all examples
+	@$(HELMS) $(BIN)/python -m pytest tests/apiserver
+
 .PHONY: test-cluster
 test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up when it is there)
 	@$(HELMS) $(BIN)/python -m pytest -m cluster

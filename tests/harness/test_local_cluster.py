@@ -158,3 +158,15 @@ def test_addresses_that_this_machine_uses_already_are_left_alone() -> None:
         finally:
             subprocess.run(["ip", "link", "delete", "taken"], check=True)
         assert free_slot() == slot
+
+
+def test_an_api_server_alone_checks_objects_and_leaves_nothing(tools: Path, names: list[str]) -> None:
+    before = look()
+    alone = bringup.up(names[0], tools, [], owner=os.getpid(), count=0)
+    alone.kubectl("create", "namespace", "checked")
+    assert alone.kubectl("get", "nodes", "--output", "name") == ""
+    pod = '{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"container": []}}'
+    with pytest.raises(RuntimeError, match="unknown field"):
+        alone.kubectl("--namespace", "checked", "create", "--filename", "-", stdin=pod)
+    bringup.down(names[0])
+    assert look() == before

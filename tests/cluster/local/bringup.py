@@ -120,6 +120,7 @@ def up(
 
     `tools` is the folder with all binaries, `images` are OCI archives every node needs. With `owner`, a process id,
     the cluster counts as abandoned once that process is gone. With `internet` pods reach what this machine reaches.
+    Without any nodes it is an API server with its store: objects are checked and kept, and nobody acts on them.
     """
     with locked():
         sweep()
@@ -220,7 +221,8 @@ def _bring_up(cluster: LocalCluster, images: list[Path], *, internet: bool) -> N
     for image in images:
         cluster.import_image(image)
     cluster.wait_for("the API server", lambda: cluster.get("/readyz") is not None)
-    _start_rest(cluster)
+    if cluster.nodes:
+        _start_rest(cluster)
     (layout.state / "ready").touch()
 
 
@@ -250,7 +252,8 @@ def _network(cluster: LocalCluster) -> None:
         ["ip", "link", "set", layout.link, "up"],
     ):
         subprocess.run(command, check=True, capture_output=True)
-    for node in cluster.nodes:
+    # The API server is at the address of the first node, also when there is none.
+    for node in cluster.nodes or layout.nodes(1):
         namespace.run(["ip", "address", "add", f"{node.address}/24", "dev", "node0"])
     namespace.run(["ip", "link", "set", "node0", "up"])
     # Service addresses need some route before the rules of kube-proxy see them; a way to the internet goes before it.
