@@ -63,6 +63,10 @@ the shared cache is on one node, and all releases that use it run there, because
 {{- if and .Values.networkPolicy.enabled $elsewhere (not .Values.networkPolicy.downloader.extraEgress) }}
 downloads use a proxy, a mirror or http://, and networkPolicy.downloader lets them reach port 443 outside of private networks. If that is not the way, say in networkPolicy.downloader.extraEgress what is.
 {{- end }}
+{{- $ownImage := or .Values.runtime.image.repository .Values.runtime.image.tag .Values.runtime.image.digest }}
+{{- if and .Values.model.source (eq .Values.runtime.name "llamacpp") (include "llmkube.gpu.held" . | fromJson) (not $ownImage) }}
+the server holds a GPU, and the default image of llama.cpp computes on the CPU alone. Set runtime.image.tag to a build for that GPU, for NVIDIA server-cuda-b10068.
+{{- end }}
 {{- range get (include "llmkube.cache.entries" . | fromJson) "items" }}
 {{- if and (hasPrefix "http" .scheme) (not .hashes) }}
 {{ .path }}.sha256 is empty: without it nobody notices when {{ .source }} has other bytes than you expect.
