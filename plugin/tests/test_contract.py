@@ -46,11 +46,12 @@ def test_labels_annotations_and_names_are_those_of_the_contract() -> None:
         "podUID": contract.VARIABLE_POD_UID,
         "credentials": contract.VARIABLE_CREDENTIALS,
     }
-    assert agreed["volumes"] == {"credentials": contract.VOLUME_CREDENTIALS}
+    assert agreed["volumes"] == {"credentials": contract.VOLUME_CREDENTIALS, "upstream": contract.VOLUME_UPSTREAM}
     components = [
         contract.COMPONENT_CACHE,
         contract.COMPONENT_PRELOAD,
         contract.COMPONENT_SERVER,
         contract.COMPONENT_MAINTENANCE,
+        contract.COMPONENT_ARTIFACTS,
     ]
     assert agreed["components"] == components

@@ -58,7 +58,8 @@ def test_pods_mount_the_claim_they_name(rendered: list[Object]) -> None:
     for manifest in rendered:
         for template in pod_templates(manifest):
             volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
-            mounted = volumes["model-cache"].get("persistentVolumeClaim", {}).get("claimName")
+            place = volumes.get("model-source") or volumes["model-cache"]
+            mounted = place.get("persistentVolumeClaim", {}).get("claimName")
             assert template["metadata"]["annotations"].get(LABELS["annotations"]["claim"]) == mounted
 
 

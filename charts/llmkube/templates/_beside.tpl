@@ -64,14 +64,14 @@ one that reads all of it once, so that the server finds it in the node's memory 
 Given a dict: root, entry (of the model). Returns YAML: a list, or nothing.
 */}}
 {{- define "llmkube.beside.containers" -}}
-{{- $all := list .entry.key -}}
+{{- $all := .entry.inPlace | ternary list (list .entry.key) -}}
 {{- range get (include "llmkube.beside.items" .root | fromJson) "items" -}}
 {{- $all = append $all .key -}}
 {{- $volume := include "llmkube.beside.credentials" (dict "entry" . "model" $.entry) }}
 - {{ include "llmkube.downloader.container" (dict "root" $.root "name" (printf "fetch-%s" .suffix) "component" "server"
-      "args" .args "secret" .secret "credentials" $volume) | indent 2 | trim }}
+      "args" .args "secret" .secret "credentials" $volume "entries" (list .) "upstream" true) | indent 2 | trim }}
 {{- end -}}
-{{- if .root.Values.runtime.loader.warm }}
+{{- if and .root.Values.runtime.loader.warm $all }}
 - {{ include "llmkube.downloader.container" (dict "root" .root "name" "warm" "component" "warm" "args" (prepend $all "verify")
       "offline" true) | indent 2 | trim }}
 {{- end -}}

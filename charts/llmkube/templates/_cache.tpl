@@ -1,13 +1,18 @@
 {{/*
-Who owns the volume: perModel, shared, existingClaim or ephemeral. modelCache.enabled=false is another spelling of ephemeral.
+Who owns the volume: perModel, shared, existingClaim or ephemeral; inPlace when the release has no cache, because its model is
+served from where it is and nothing else is downloaded. modelCache.enabled=false is another spelling of ephemeral.
 Given the root context.
 */}}
 {{- define "llmkube.cache.mode" -}}
+{{- if include "llmkube.in-place.only" . -}}
+inPlace
+{{- else -}}
 {{- .Values.modelCache.enabled | ternary .Values.modelCache.mode "ephemeral" -}}
+{{- end -}}
 {{- end -}}
 
 {{/*
-The name of the claim that pods mount; nothing when the cache is a directory of the pod.
+The name of the claim that holds the cache; nothing when the cache is a directory of the pod, or when there is none.
 Given the root context.
 */}}
 {{- define "llmkube.cache.claim" -}}
@@ -37,7 +42,7 @@ true
 Given the root context.
 */}}
 {{- define "llmkube.cache.oneNode" -}}
-{{- if and (include "llmkube.cache.claim" .) (eq .Values.modelCache.accessMode "ReadWriteOnce") -}}
+{{- if and (include "llmkube.claim.gathered" .) (has .Values.modelCache.accessMode (list "ReadWriteOnce" "ReadWriteOncePod")) -}}
 true
 {{- end -}}
 {{- end -}}
@@ -46,7 +51,8 @@ true
 One entry of the cache with all that its pods need.
 Given a dict: root, path (where the values are, for messages), spec (as `model`).
 Returns JSON: what llmkube.key.parse returns, and path, selects (whether only a part of the source is wanted), hashes (expected
-SHA-256), secret, args (of the downloader), directory (of the entry in the containers), file (what a server loads of it).
+SHA-256), size (declared bytes, 0: not declared), secret, args (of the downloader), directory (of the entry in the containers), file
+(what a server loads of it), claim (that the source names, empty: none), inPlace (whether it is served from there).
 */}}
 {{- define "llmkube.cache.entry" -}}
 {{- $entry := include "llmkube.key.parse" . | fromJson -}}
@@ -60,10 +66,15 @@ SHA-256), secret, args (of the downloader), directory (of the entry in the conta
 {{- range .spec.mirrors }}{{ $args = append $args (printf "--mirror=%s" .) }}{{ end -}}
 {{- with .spec.refresh }}{{ if ne . "never" }}{{ $args = append $args (printf "--refresh=%s" .) }}{{ end }}{{ end -}}
 {{- with .spec.verifyOnStart }}{{ if ne . "size" }}{{ $args = append $args (printf "--verify-on-start=%s" .) }}{{ end }}{{ end -}}
+{{- $size := include "llmkube.size.bytes" (dict "path" (printf "%s.size" .path) "size" .spec.size) -}}
+{{- with int64 $size }}{{ $args = append $args (printf "--expect-size=%d" .) }}{{ end -}}
 {{- $selects := or .spec.include .spec.exclude .spec.files | empty | not -}}
+{{- $inPlace := and (eq .path "model") (has $entry.scheme (list "pvc" "oci")) -}}
 {{- $directory := printf "%s/%s" .root.Values.modelCache.mountPath $entry.key -}}
 {{- $file := include "llmkube.entry-path.file" (merge (dict "spec" .spec "directory" $directory) $entry) -}}
-{{- merge (dict "path" .path "selects" $selects "hashes" $hashes "args" $args "directory" $directory "file" $file
+{{- if $inPlace }}{{ $file = include "llmkube.in-place.path" .root }}{{ end -}}
+{{- merge (dict "path" .path "selects" $selects "hashes" $hashes "size" (int64 $size) "args" $args "directory" $directory
+      "file" $file "claim" (include "llmkube.sources.claim" .spec.source) "inPlace" $inPlace
       "secret" (.spec.existingSecret | default .root.Values.model.existingSecret)) $entry | toJson -}}
 {{- end -}}
 
@@ -76,12 +87,13 @@ Given the root context.
 {{- end -}}
 
 {{/*
-All entries that this release downloads into its cache, the model and what is loaded beside it first.
+All entries that this release downloads into its cache, the model and what is loaded beside it first. A model that is served in
+place is none of them.
 Given the root context. Returns JSON: a list of entries under "items".
 */}}
 {{- define "llmkube.cache.entries" -}}
 {{- $items := list -}}
-{{- if .Values.model.source }}{{ $items = append $items (include "llmkube.cache.model" . | fromJson) }}{{ end -}}
+{{- if and .Values.model.source (not (include "llmkube.in-place.model" .)) }}{{ $items = append $items (include "llmkube.cache.model" . | fromJson) }}{{ end -}}
 {{- $items = concat $items (get (include "llmkube.beside.items" . | fromJson) "items") -}}
 {{- range $name, $spec := .Values.preload.models }}{{ if not (kindIs "invalid" $spec) -}}
 {{- $given := dict "root" $ "path" (printf "preload.models.%s" $name) "spec" $spec -}}

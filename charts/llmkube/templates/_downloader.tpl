@@ -1,8 +1,8 @@
 {{/*
-A container that runs the downloader with the cache mounted for writing.
+A container that runs the downloader with the cache mounted for writing, where that is possible.
 Given a dict: root, name, component, args (list of texts), secret (name of the Secret with credentials, empty: none), credentials
 (optional: name of the volume with them), resources (optional: other ones than those of the values), offline (optional: whether
-it asks no origin).
+it asks no origin), entries (optional: what it fetches), upstream (optional: whether it asks other caches).
 */}}
 {{- define "llmkube.downloader.container" -}}
 name: {{ .name }}
@@ -28,6 +28,12 @@ securityContext:
 volumeMounts:
   - name: model-cache
     mountPath: {{ .root.Values.modelCache.mountPath }}
+    {{- if include "llmkube.claim.readOnly" .root }}
+    readOnly: true
+    {{- end }}
+  {{- with include "llmkube.sources.mounts" . }}
+  {{- . | indent 2 }}
+  {{- end }}
   - name: tmp
     mountPath: /tmp
   {{- if .secret }}
@@ -46,7 +52,7 @@ volumeMounts:
 The environment the chart gives the downloader, as a map. Names in here are refused in downloader.env.
 Only a server's pod is told its UID, under which a fetch says for a week that the pod uses the entry. The pod of a Job uses
 none, and would keep it from being removed; nor does a second process ever start in it, to go on with what the first one left.
-Given a dict: root, component, secret, offline (optional).
+Given a dict: root, component, secret, offline (optional), upstream (optional: whether other caches are asked).
 */}}
 {{- define "llmkube.downloader.env" -}}
 HOME: /tmp
@@ -62,6 +68,14 @@ LLMKUBE_POD_UID:
 {{- end }}
 LLMKUBE_ROOT: {{ .root.Values.modelCache.mountPath }}
 LLMKUBE_REPORT: /dev/termination-log
+{{- if .upstream }}
+{{- with include "llmkube.sources.upstream" .root }}
+LLMKUBE_UPSTREAM: {{ quote . }}
+{{- end }}
+{{- with include "llmkube.size.bytes" (dict "size" .root.Values.modelCache.budget) | int64 }}
+LLMKUBE_BUDGET: {{ printf "%d" . | quote }}
+{{- end }}
+{{- end }}
 {{- with .root.Values.downloader.allowHttp }}
 LLMKUBE_ALLOW_HTTP: {{ join "," . | quote }}
 {{- end }}
@@ -82,7 +96,7 @@ Given a dict: root, component, entry.
 */}}
 {{- define "llmkube.downloader.fetch" -}}
 {{- include "llmkube.downloader.container" (dict "root" .root "name" "fetch" "component" .component "args" .entry.args
-      "secret" .entry.secret) -}}
+      "secret" .entry.secret "entries" (list .entry) "upstream" true) -}}
 {{- end -}}
 
 {{/*
@@ -99,14 +113,17 @@ restartPolicy: Always
 {{/*
 The part of a Job that works on the claim: maintenance, and the first use of a new claim. Credentials that are not there do not
 keep it from starting: most of this work asks nobody.
-Given a dict: root, name (of the container), component, args, secret (optional), offline (optional).
+Given a dict: root, name (of the container), component, args, secret (optional), offline (optional), upstream (optional: whether
+other caches are asked), claim (optional: another one in the cache's place).
 */}}
 {{- define "llmkube.downloader.template" -}}
 metadata:
   labels:
     {{- include "llmkube.labels.pod" . | nindent 4 }}
+  {{- with include "llmkube.labels.annotations" . }}
   annotations:
-    {{- include "llmkube.labels.annotations" . | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
 spec:
   restartPolicy: Never
   {{- with .root.Values.downloader.priorityClassName }}
@@ -116,5 +133,6 @@ spec:
   containers:
     - {{ include "llmkube.downloader.container" . | indent 6 | trim }}
   volumes:
-    {{- include "llmkube.pod.volumes" (dict "root" .root "secret" .secret "optional" true "offline" .offline) | nindent 4 }}
+    {{- include "llmkube.pod.volumes" (dict "root" .root "secret" .secret "optional" true "offline" .offline
+      "upstream" .upstream "claim" .claim) | nindent 4 }}
 {{- end -}}

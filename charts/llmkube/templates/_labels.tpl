@@ -1,12 +1,21 @@
 {{/*
 The labels by which a Deployment and a Service find pods. A Deployment's selector can not be changed, so nothing that a user
 may edit is in it.
-Given a dict: root, component (one of cache, preload, server, maintenance).
+Given a dict: root, component (one of cache, preload, server, maintenance, artifacts).
 */}}
 {{- define "llmkube.labels.selector" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name | quote }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/*
+The key of the cache entry that an object is about. A model that is served in place is no entry: its pods may have any file of
+their claim open, and without a key the plugin takes them for users of everything on it.
+Given a dict: entry (optional).
+*/}}
+{{- define "llmkube.labels.key" -}}
+{{- if .entry }}{{ if not .entry.inPlace }}{{ .entry.key }}{{ end }}{{ end -}}
 {{- end -}}
 
 {{/*
@@ -28,8 +37,8 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 llmkube.dev/release: {{ .root.Release.Name | quote }}
-{{- with .entry }}
-llmkube.dev/key: {{ .key | quote }}
+{{- with include "llmkube.labels.key" . }}
+llmkube.dev/key: {{ quote . }}
 {{- end }}
 {{- end -}}
 
@@ -42,10 +51,10 @@ Given a dict: root, component, entry (optional).
 {{- define "llmkube.labels.pod" -}}
 {{ include "llmkube.labels.selector" . }}
 llmkube.dev/release: {{ .root.Release.Name | quote }}
-{{- with .entry }}
-llmkube.dev/key: {{ .key | quote }}
+{{- with include "llmkube.labels.key" . }}
+llmkube.dev/key: {{ quote . }}
 {{- end }}
-{{- with include "llmkube.cache.claim" .root }}
+{{- with include "llmkube.claim.gathered" .root }}
 llmkube.dev/claim-hash: {{ sha256sum . | trunc 8 | quote }}
 {{- end }}
 {{- end -}}
@@ -61,12 +70,19 @@ Given a dict: root, own (a map, optional), user (a map, optional). Renders nothi
 {{- end -}}
 
 {{/*
-The annotations through which the plugin understands workloads and their pods.
-Given a dict: root, entry (optional).
+The annotations through which the plugin understands workloads and their pods. What has to do with compiled artefacts alone has
+none: their claim is no cache of models.
+Given a dict: root, component, entry (optional).
 */}}
 {{- define "llmkube.labels.annotations" -}}
-llmkube.dev/cache-mode: {{ include "llmkube.cache.mode" .root }}
-{{- with include "llmkube.cache.claim" .root }}
+{{- if ne .component "artifacts" -}}
+{{- $mode := include "llmkube.cache.mode" .root -}}
+{{- $claim := include "llmkube.cache.claim" .root -}}
+{{- if .entry }}{{ if and .entry.inPlace (empty (get (include "llmkube.beside.items" .root | fromJson) "items")) -}}
+{{- $mode = "inPlace" }}{{ $claim = .entry.claim -}}
+{{- end }}{{ end -}}
+llmkube.dev/cache-mode: {{ $mode }}
+{{- with $claim }}
 llmkube.dev/claim: {{ . | quote }}
 {{- end }}
 {{- with .entry }}
@@ -75,4 +91,5 @@ llmkube.dev/source: {{ .source | quote }}
 llmkube.dev/revision: {{ . | quote }}
 {{- end }}
 {{- end }}
+{{- end -}}
 {{- end -}}

@@ -57,7 +57,7 @@ Given the root context.
 {{- define "llmkube.pod.affinity" -}}
 {{- $affinity := include "llmkube.map.compact" .Values.server.affinity | fromYaml -}}
 {{- if include "llmkube.cache.oneNode" . -}}
-{{- $hash := include "llmkube.cache.claim" . | sha256sum | trunc 8 -}}
+{{- $hash := include "llmkube.claim.gathered" . | sha256sum | trunc 8 -}}
 {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (dict "llmkube.dev/claim-hash" $hash)) -}}
 {{- $near := $affinity.podAffinity | default dict -}}
 {{- $preferred := $near.preferredDuringSchedulingIgnoredDuringExecution | default list -}}
@@ -95,18 +95,14 @@ Given the text.
 {{/*
 The volumes of a pod.
 Given a dict: root, secret (name of the Secret with credentials, empty: none), optional (whether a pod may start without it),
-offline (optional: whether nothing in the pod asks an origin).
+offline (optional: whether nothing in the pod asks an origin), entries (optional: what is fetched), upstream (optional: whether
+other caches are asked), claim (optional: another one than the cache's in its place), uncached (optional: without the cache).
 */}}
 {{- define "llmkube.pod.volumes" -}}
-- name: model-cache
-  {{- with include "llmkube.cache.claim" .root }}
-  persistentVolumeClaim:
-    claimName: {{ quote . }}
-  {{- else }}
-  emptyDir:
-    {{- /* Without a limit a model that is larger than expected fills the node's disk and evicts its neighbours. */}}
-    sizeLimit: {{ .root.Values.modelCache.size | quote }}
-  {{- end }}
+{{- if not .uncached -}}
+{{ include "llmkube.claim.volume" . }}
+{{- end }}
+{{- include "llmkube.sources.volumes" . }}
 - name: tmp
   emptyDir: {}
 {{- with .secret }}

@@ -30,7 +30,7 @@ template:
     containers:
       - {{ include "llmkube.downloader.fetch" . | indent 8 | trim }}
     volumes:
-      {{- include "llmkube.pod.volumes" (dict "root" .root "secret" .entry.secret) | nindent 6 }}
+      {{- include "llmkube.pod.volumes" (dict "root" .root "secret" .entry.secret "entries" (list .entry) "upstream" true) | nindent 6 }}
 {{- end -}}
 
 {{/*

@@ -74,6 +74,7 @@ Given the root context. Renders nothing.
       "LLMKUBE_CREDENTIALS" "model.existingSecret" "LLMKUBE_CONNECTIONS" "downloader.connections"
       "LLMKUBE_LIMIT_RATE" "downloader.limitRate" "LLMKUBE_STALL_TIMEOUT" "downloader.stallTimeout"
       "LLMKUBE_LOCK_WAIT" "downloader.lockWait"
+      "LLMKUBE_EXPECT_SIZE" "model.size" "LLMKUBE_UPSTREAM" "modelCache.upstream" "LLMKUBE_BUDGET" "modelCache.budget"
       "LLMKUBE_ALLOW_HTTP" "downloader.allowHttp" "HF_ENDPOINT" "downloader.hfEndpoint" }}
 {{- range $name, $value := .Values.downloader.env }}
 {{- with get $own $name }}
@@ -81,6 +82,9 @@ Given the root context. Renders nothing.
 {{- end }}
 {{- if eq $name "LLMKUBE_REPORT" }}
 {{- fail "downloader.env.LLMKUBE_REPORT: is set by the chart, because the plugin reads the report from there: remove it" }}
+{{- end }}
+{{- if eq $name "LLMKUBE_PVC_DIR" }}
+{{- fail "downloader.env.LLMKUBE_PVC_DIR: is where the chart mounts the claims of pvc:// sources: remove it" }}
 {{- end }}
 {{- if has $name (list "LLMKUBE_POD_UID" "LLMKUBE_NODE_NAME") }}
 {{- fail (printf "downloader.env.%s: is set by the chart, where the pod itself knows it: remove it" $name) }}

@@ -40,6 +40,7 @@ Given the root context. Renders nothing.
 {{- define "llmkube.requirements-schedules.maintenance" -}}
 {{- $prune := .Values.modelCache.prune }}
 {{- $verify := .Values.modelCache.verify }}
+{{- if ne (include "llmkube.cache.mode" .) "inPlace" }}
 {{- range $name, $schedule := dict "prune" $prune.schedule "verify" $verify.schedule }}
 {{- if and $schedule (eq (include "llmkube.cache.mode" $) "ephemeral") }}
 {{- fail (printf "modelCache.%s.schedule: works on a cache that stays, and this one is ephemeral: remove it or set modelCache.mode to perModel, shared or existingClaim" $name) }}
@@ -62,6 +63,7 @@ Given the root context. Renders nothing.
 {{- if and $verify.repair (not $verify.schedule) }}
 {{- fail "modelCache.verify.repair: is set without modelCache.verify.schedule: set the schedule or remove it" }}
 {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -70,6 +72,7 @@ Given the root context. Renders nothing.
 */}}
 {{- define "llmkube.requirements-schedules.hold" -}}
 {{- $cache := .Values.modelCache }}
+{{- if include "llmkube.in-place.model" . }}{{ $cache = dict "prune" dict }}{{ end }}
 {{- if and $cache.hold (not .Values.model.source) }}
 {{- fail "modelCache.hold: is set without model.source, so there is no server to say that it uses weights: set it in the releases that serve" }}
 {{- end }}

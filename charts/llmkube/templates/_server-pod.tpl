@@ -6,7 +6,7 @@ then the object is refused.
 Given the root context.
 */}}
 {{- define "llmkube.server-pod.strategy" -}}
-{{- $holds := or (include "llmkube.cache.oneNode" .) (include "llmkube.gpu.held" . | fromJson)
+{{- $holds := or (include "llmkube.cache.oneNode" .) (include "llmkube.artifacts.oneNode" .) (include "llmkube.gpu.held" . | fromJson)
       (include "llmkube.map.compact" .Values.server.resourceClaims) -}}
 {{- $given := .Values.server.strategy | default (dict "type" ($holds | empty | ternary "RollingUpdate" "Recreate")) -}}
 {{- $strategy := dict "type" ($given.type | default "RollingUpdate") -}}

@@ -3,8 +3,19 @@ The volumes of the pods that serve: those of every pod, and what the server alon
 Given a dict: root, entry (of the model).
 */}}
 {{- define "llmkube.server-volumes.volumes" -}}
-{{ include "llmkube.pod.volumes" (dict "root" .root "secret" .entry.secret) }}
+{{- $fetched := get (include "llmkube.server-volumes.entries" .root | fromJson) "items" -}}
+{{- $secret := empty $fetched | ternary "" .entry.secret -}}
+{{ include "llmkube.pod.volumes" (dict "root" .root "secret" $secret "entries" $fetched "upstream" $fetched
+      "uncached" (empty $fetched)) }}
+{{- if .entry.inPlace }}
+{{ include "llmkube.in-place.volume" .root }}
+{{- end }}
 {{- include "llmkube.beside.volumes" . }}
+{{- with include "llmkube.artifacts.claim" .root }}
+- name: artifacts
+  persistentVolumeClaim:
+    claimName: {{ quote . }}
+{{- end }}
 {{- with include "llmkube.runtime.chatTemplateMap" .root }}
 - name: chat-template
   configMap:
@@ -24,13 +35,23 @@ Given a dict: root, entry (of the model).
 {{- end -}}
 
 {{/*
-Where the server's container sees its volumes. It can read the cache and nothing else of the volume's life: only downloads write.
+Where the server's container sees its volumes. It can read the models and nothing else of their volumes' life: only downloads
+write. What it may write to are compiled artefacts.
 Given the root context.
 */}}
 {{- define "llmkube.server-volumes.mounts" -}}
+{{- if get (include "llmkube.server-volumes.entries" . | fromJson) "items" }}
 - name: model-cache
   mountPath: {{ .Values.modelCache.mountPath }}
   readOnly: true
+{{- end }}
+{{- if include "llmkube.in-place.model" . }}
+{{ include "llmkube.in-place.mount" . }}
+{{- end }}
+{{- if include "llmkube.artifacts.claim" . }}
+- name: artifacts
+  mountPath: {{ .Values.artifactCache.mountPath }}
+{{- end }}
 - name: tmp
   mountPath: /tmp
 {{- if include "llmkube.runtime.chatTemplatePath" . }}
@@ -56,4 +77,14 @@ Given the root context.
 {{- $enabled := .Values.server.sharedMemory.enabled -}}
 {{- if kindIs "invalid" $enabled }}{{ $enabled = or $several (has $runtime.name (list "vllm" "sglang" "tgi")) }}{{ end -}}
 {{- $enabled | ternary "true" "" -}}
+{{- end -}}
+
+{{/*
+What a server's pod fetches before it starts: the model, unless it is served in place, and what is loaded beside it.
+Given the root context. Returns JSON: a list of entries under "items".
+*/}}
+{{- define "llmkube.server-volumes.entries" -}}
+{{- $items := get (include "llmkube.beside.items" . | fromJson) "items" -}}
+{{- if and .Values.model.source (not (include "llmkube.in-place.model" .)) }}{{ $items = prepend $items (include "llmkube.cache.model" . | fromJson) }}{{ end -}}
+{{- dict "items" $items | toJson -}}
 {{- end -}}

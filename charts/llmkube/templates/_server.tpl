@@ -43,7 +43,7 @@ The container that serves the model.
 Given the root context.
 */}}
 {{- define "llmkube.server.container" -}}
-{{- $env := include "llmkube.runtime.env" . | fromJson -}}
+{{- $env := merge (include "llmkube.artifacts.env" . | fromJson) (include "llmkube.runtime.env" . | fromJson) -}}
 {{- $command := get (include (printf "llmkube.runtime-%s.command" .Values.runtime.name) . | fromJson) "items" -}}
 name: server
 image: {{ include "llmkube.image.runtime" . | quote }}
@@ -84,7 +84,7 @@ securityContext:
   {{- . | nindent 2 }}
 {{- end }}
 volumeMounts:
-  {{- include "llmkube.server-volumes.mounts" . | nindent 2 }}
+  {{- include "llmkube.server-volumes.mounts" . | trim | nindent 2 }}
   {{- with .Values.server.extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

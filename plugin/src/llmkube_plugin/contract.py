@@ -16,11 +16,16 @@ COMPONENT_CACHE = "cache"
 COMPONENT_PRELOAD = "preload"
 COMPONENT_SERVER = "server"
 COMPONENT_MAINTENANCE = "maintenance"
+COMPONENT_ARTIFACTS = "artifacts"
+
+MODE_IN_PLACE = "inPlace"  # the model is served from the claim or image where it is
 
 CONTAINER_FETCH = "fetch"
 # What a server's pod fetches beside the model, each in an init container whose name begins so.
 CONTAINER_FETCH_BESIDE = "fetch-"
 CONTAINER_MAINTENANCE = "maintenance"
+
+VOLUME_UPSTREAM = "upstream-"  # how the names of volumes begin whose caches are asked before the origin
 
 VARIABLE_POD_UID = "LLMKUBE_POD_UID"
 VARIABLE_CREDENTIALS = "LLMKUBE_CREDENTIALS"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from llmkube_plugin import contract, pods, units
-from llmkube_plugin.model import ABSENT, COMPLETE, FAILED, FETCHING, PARTIAL, PENDING, Entry, Failure, Volume
+from llmkube_plugin.model import ABSENT, COMPLETE, FAILED, FETCHING, IN_PLACE, PARTIAL, PENDING, Entry, Failure, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +44,7 @@ class _Evidence:
     releases: set[str] = field(default_factory=set)
     fetchers: list[tuple[Object, str]] = field(default_factory=list)  # pods, each with its container that fetches
     sightings: list[_Sighting] = field(default_factory=list)
+    in_place: bool = False  # served from where it is, so no entry at all
     directory: str = ""  # of what lies on the volume under a name that is no key
 
     @property
@@ -73,7 +74,12 @@ def entries(snapshot: Snapshot, caches: Iterable[Cache], volumes: Iterable[Volum
 
 
 def identity(item: Object) -> Identity:
-    """Return which entry a workload or pod of ours is about; all empty at the end when it is about none."""
+    """Return which entry a workload or pod of ours is about; all empty at the end when it is about none.
+
+    A model that is served in place has no key, and is known by its source.
+    """
+    if pods.is_in_place(item):
+        return (*pods.cache_place(item), pods.annotation(item, contract.ANNOTATION_SOURCE))
     key = pods.label(item, contract.LABEL_KEY) or _reported_key(item)
     if key or pods.label(item, contract.LABEL_COMPONENT) != contract.COMPONENT_PRELOAD:
         return (*pods.cache_place(item), key)
@@ -87,7 +93,7 @@ def _reported_key(item: Object) -> str:
 
 def _take_workload(found: dict[Identity, _Evidence], item: Object) -> None:
     """Note that a workload names an entry. One without a key tells nothing that its pods do not tell better."""
-    if pods.label(item, contract.LABEL_KEY):
+    if pods.label(item, contract.LABEL_KEY) or pods.is_in_place(item):
         _note_names(found, item)
     for named in pods.beside(item):
         _note_beside(found, item, named)
@@ -116,8 +122,9 @@ def _note_beside(found: dict[Identity, _Evidence], item: Object, named: pods.Bes
 
 
 def _note_names(found: dict[Identity, _Evidence], item: Object) -> _Evidence:
-    key = pods.label(item, contract.LABEL_KEY) or _reported_key(item)
-    evidence = found.setdefault(identity(item), _Evidence(key))
+    in_place = pods.is_in_place(item)
+    key = "" if in_place else pods.label(item, contract.LABEL_KEY) or _reported_key(item)
+    evidence = found.setdefault(identity(item), _Evidence(key, in_place=in_place))
     evidence.source = evidence.source or pods.annotation(item, contract.ANNOTATION_SOURCE)
     evidence.revision = evidence.revision or pods.annotation(item, contract.ANNOTATION_REVISION)
     # A Job of ours carries the label of the release whose volume it works on, which need not know the entry.
@@ -146,7 +153,7 @@ def _take_volume(found: dict[Identity, _Evidence], volume: Volume) -> None:
         evidence.directory = "" if main["key"] else name
         evidence.sightings.append(_volume_sighting(volume, main, records))
     for identity, evidence in found.items():
-        if identity[:2] == place and identity[2] not in held:
+        if identity[:2] == place and identity[2] not in held and not evidence.in_place:
             evidence.sightings.append(_Sighting(volume.observed, ABSENT, scanned=True))
 
 
@@ -206,6 +213,8 @@ def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entr
 
 
 def _state(evidence: _Evidence) -> str:
+    if evidence.in_place:
+        return IN_PLACE
     if any(pods.is_running(pod, container) for pod, container in evidence.fetchers):
         return FETCHING
     fetch = evidence.newest_fetch

@@ -19,10 +19,11 @@ FAILED = "failed"
 COMPLETE = "complete"
 PARTIAL = "partial"  # an unfinished attempt
 FOREIGN = "foreign"  # a directory that the downloader did not write
+IN_PLACE = "in place"  # served from where it is: nothing of it was downloaded
 ABSENT = "absent"  # a release names it, and the volume does not hold it
 
 # Pods of these components list or maintain a volume for seconds and serve no entry.
-_SHORT_LIVED = (contract.COMPONENT_CACHE, contract.COMPONENT_MAINTENANCE)
+_SHORT_LIVED = (contract.COMPONENT_CACHE, contract.COMPONENT_MAINTENANCE, contract.COMPONENT_ARTIFACTS)
 
 MISSING = "Missing"  # phase of a claim that releases name and that does not exist
 
@@ -115,14 +116,21 @@ class Cache:
     def users(self, key: str) -> tuple[str, ...]:
         """Return the live pods that may have an entry open.
 
-        A pod that does not say which entry it uses counts for all of them, except our short-lived maintenance pods.
+        A pod that does not say which entry it uses counts for all of them, except our short-lived maintenance pods. So
+        does one that says it of another claim and copies from this one.
         """
-        return tuple(pods.name(pod) for pod in self.mounted_by if _may_use(pod, key))
+        return tuple(pods.name(pod) for pod in self.mounted_by if _may_use(pod, self.claim, key))
 
 
-def _may_use(pod: Object, key: str) -> bool:
+def _may_use(pod: Object, claim: str, key: str) -> bool:
     named = pods.keys(pod)
-    if named:
+    if named and pods.annotation(pod, contract.ANNOTATION_CLAIM) in ("", claim):
         return key in named
+    if named and pods.mounts(pod, claim).startswith(contract.VOLUME_UPSTREAM):
+        # It looks here for what its own cache lacks, and no more once it has it.
+        done = any(end.exit_code == 0 for end in pods.ended(pod, pods.fetch_container(pod, key)))
+        return key in named and not done
+    if named:
+        return True
     ours = bool(pods.label(pod, contract.LABEL_RELEASE))
     return not (ours and pods.label(pod, contract.LABEL_COMPONENT) in _SHORT_LIVED)

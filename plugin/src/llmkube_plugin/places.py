@@ -37,6 +37,11 @@ class Claims:
             raise PluginError(
                 f"no release in namespace {cluster.namespace} has the claim {claim!r}", f"There are: {known}."
             )
+        if claim is not None and caches[claim].mode == contract.MODE_IN_PLACE:
+            raise PluginError(
+                f"claim {claim} in namespace {cluster.namespace} is no cache: a release serves what others put there",
+                "Leave --claim out to work on the caches.",
+            )
         chosen = {claim: caches[claim]} if claim is not None else caches
         self._caches = volumes.readable(chosen.values(), output)
 

@@ -104,6 +104,19 @@ def claims(pod: Object) -> set[str]:
     return {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
 
 
+def mounts(pod: Object, claim: str) -> str:
+    """Return the name of the volume through which a pod mounts a claim, empty when it does not."""
+    for volume in pod["spec"].get("volumes") or []:
+        if volume.get("persistentVolumeClaim", {}).get("claimName") == claim:
+            return str(volume["name"])
+    return ""
+
+
+def is_in_place(item: Object) -> bool:
+    """Return whether a workload or pod of ours serves a model from where it is."""
+    return annotation(item, contract.ANNOTATION_MODE) == contract.MODE_IN_PLACE
+
+
 def is_over(pod: Object) -> bool:
     """Return whether no container of the pod runs or will run again."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")

@@ -57,7 +57,7 @@ def caches(snapshot: Snapshot) -> list[Cache]:
     for item in snapshot.workloads:
         workloads[pods.cache_place(item)].append(item)
     mounted_by = _mounts(snapshot.pods)
-    places = {place for place, item in claims.items() if pods.label(item, contract.LABEL_RELEASE)} | workloads.keys()
+    places = {place for place, item in claims.items() if _is_cache(item)} | workloads.keys()
     return [
         _cache(place, claims.get(place), workloads[place], mounted_by[place]) for place in sorted(places) if place[1]
     ]
@@ -72,14 +72,26 @@ def _mounts(all_pods: Iterable[Object]) -> dict[Place, list[Object]]:
     return found
 
 
+def _is_cache(claim: Object) -> bool:
+    """Return whether a chart made a claim to keep models on."""
+    ours = bool(pods.label(claim, contract.LABEL_RELEASE))
+    return ours and pods.label(claim, contract.LABEL_COMPONENT) != contract.COMPONENT_ARTIFACTS
+
+
 def _cache(place: Place, claim: Object | None, workloads: list[Object], mounted_by: list[Object]) -> Cache:
     return Cache(
         *place,
-        mode=next(filter(None, (pods.annotation(item, contract.ANNOTATION_MODE) for item in workloads)), ""),
+        mode=_mode(workloads),
         mounted_by=tuple(mounted_by),
         maintenance=min(filter(_is_maintenance, workloads), key=pods.name, default=None),
         **(_claim_facts(claim) if claim else {}),
     )
+
+
+def _mode(workloads: list[Object]) -> str:
+    """Return whose the cache is; that a model is served in place is said only of a claim that no cache is on."""
+    named = [pods.annotation(item, contract.ANNOTATION_MODE) for item in workloads]
+    return next((mode for mode in named if mode not in ("", contract.MODE_IN_PLACE)), next(filter(None, named), ""))
 
 
 def _is_maintenance(item: Object) -> bool:

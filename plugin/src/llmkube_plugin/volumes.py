@@ -85,7 +85,7 @@ def readable(caches: Iterable[Cache], output: Output) -> list[Cache]:
     for cache in caches:
         if cache.maintenance is not None:
             found.append(cache)
-        else:
+        elif cache.mode != contract.MODE_IN_PLACE:  # that one is no cache, and nothing of it is left out
             output.warn(f"claim {cache.claim} in namespace {cache.namespace} is left out: no release maintains it")
     return found
 

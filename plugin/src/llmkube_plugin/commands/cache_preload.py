@@ -124,6 +124,11 @@ def _plan_release(snapshot: Snapshot, caches: dict[str, Cache], namespace: str, 
 
 def _like(origin: Object, caches: dict[str, Cache], release: str) -> list[Object]:
     claim = pods.cache_place(origin)[1]
+    if pods.is_in_place(origin):
+        raise PluginError(
+            f"release {release!r} serves its model from where it is: there is nothing to download",
+            f"Its source is {pods.annotation(origin, contract.ANNOTATION_SOURCE)}.",
+        )
     if not claim:
         raise PluginError(
             f"release {release!r} keeps its weights in a directory of each pod: there is nothing to download into",
