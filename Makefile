@@ -60,11 +60,12 @@ test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up w
 	@$(HELMS) $(BIN)/python -m pytest -m cluster
 
 .PHONY: bench
-bench: venv ## How fast it is, beside other tools, in one run (the numbers are those of this machine)
+bench: tools-chart ## How fast it is, beside other tools, in one run (the numbers are those of this machine)
 	@$(PYTHON) -m preflight bench
 	@$(BIN)/python -m bench.warm_start
 	@$(BIN)/python -m bench.cold
 	@$(BIN)/python -m bench.verify
+	@$(HELMS) $(BIN)/python -m bench.rendering
 
 .PHONY: mutation
 mutation: $(MUTATION_STAMP) ## Change the store in thousands of ways and count which the tests notice: an hour, on all cores
