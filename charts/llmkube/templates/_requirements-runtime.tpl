@@ -87,7 +87,8 @@ Given the root context. Renders nothing.
 {{- else if ne $name "custom" }}
 {{- $model := include "llmkube.cache.model" . | fromJson }}
 {{- range prepend (get (include "llmkube.beside.items" . | fromJson) "items") $model }}
-{{- $whole := and (eq .file .directory) (not (has .scheme (list "https" "http"))) }}
+{{- /* What lies on a claim or in an image, only its owner knows. */}}
+{{- $whole := or (has .scheme (list "pvc" "oci")) (and (eq .file .directory) (not (has .scheme (list "https" "http")))) }}
 {{- if not (or $whole (and (has $name (list "vllm" "sglang")) (hasSuffix ".gguf" .file))) }}
 {{- fail (printf "%s.source: the runtime %s loads the files of a repository together, and this is one file: name the repository, hf://org/repo" .path $name) }}
 {{- end }}
