@@ -21,7 +21,7 @@ Given the root context. Renders nothing.
 {{- end }}
 {{- end }}
 {{- $policy := .Values.networkPolicy }}
-{{- if and $policy.enabled (not $policy.server.mayDownload) (not (include "llmkube.cache.claim" .)) }}
+{{- if and $policy.enabled (not $policy.server.mayDownload) (eq (include "llmkube.cache.mode" .) "ephemeral") }}
 {{- fail "networkPolicy.server.mayDownload: is false, but into an ephemeral cache only the server's pods can download: set it to true or modelCache.mode to perModel" }}
 {{- end }}
 {{- end }}
