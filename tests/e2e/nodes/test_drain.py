@@ -44,6 +44,8 @@ def test_a_server_of_two_pods_answers_all_the_while_its_nodes_are_drained(space:
         server__replicas=2,
         server__topologySpreadConstraints=_spread("small"),
         server__podDisruptionBudget__enabled=True,
+        # A pod is asked to stop before every node knows that it gets no more requests.
+        server__lifecycle={"preStop": {"sleep": {"seconds": 5}}},
     )
     assert {pod["spec"]["nodeName"] for pod in space.pods("small", "server")} == {"node-1", "node-2"}
     _start_client(space, "http://small:8080/health")
@@ -57,31 +59,34 @@ def test_a_server_of_two_pods_answers_all_the_while_its_nodes_are_drained(space:
 
 
 def test_the_last_pod_that_answers_is_not_taken_away(space: Space, drained: str) -> None:
-    _install_on(space, drained, SMALL, wait=True)
+    _install_on(space, drained, wait=True)
     with pytest.raises(RuntimeError, match="Cannot evict pod as it would violate the pod's disruption budget"):
         _drain(space, drained, "--timeout=20s")
     assert space.get("deployment", "small")["status"]["readyReplicas"] == 1
 
 
 def test_pods_that_still_load_do_not_block_a_drain(space: Space, drained: str) -> None:
-    _install_on(space, drained, "hf://acme/small/nothing.gguf", wait=False)
-    space.kubectl("wait", "--for=condition=PodScheduled", "pod", "--all", "--timeout=60s")
+    # They run, but do not answer yet: pods whose init containers are not through may always be evicted.
+    _install_on(space, drained, wait=False, server__probes__path="/nothing")
+    running = "--for=jsonpath={.status.phase}=Running"
+    space.kubectl("wait", running, "pod", "--selector=app.kubernetes.io/component=server", "--timeout=90s")
     loading = {pod["metadata"]["uid"] for pod in space.pods("small", "server")}
     _drain(space, drained)
     assert len(loading) == 2
     assert not loading & {pod["metadata"]["uid"] for pod in space.pods("small", "server")}
 
 
-def _install_on(space: Space, node: str, source: str, *, wait: bool) -> None:
+def _install_on(space: Space, node: str, *, wait: bool, **values: Any) -> None:
     """Two pods on `node`, of which the budget wants to have one always."""
     space.install(
         "small",
         wait=wait,
-        model__source=source,
+        model__source=SMALL,
         modelCache__mode="ephemeral",
         server__replicas=2,
         server__nodeSelector={"kubernetes.io/hostname": node},
         server__podDisruptionBudget={"enabled": True, "minAvailable": 1},
+        **values,
     )
 
 

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.cluster
 
 SMALL = "hf://acme/small/model-f16.gguf"
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
+ARTEFACTS = {"enabled": True, "size": "16Mi"}
 RELEASES: dict[str, dict[str, Any]] = {
     "a cache with nothing to download": {},
     "a cache with a list of downloads": {"preload__models": {"small": {"source": SMALL}}},
@@ -27,6 +28,12 @@ RELEASES: dict[str, dict[str, Any]] = {
     "a server that downloads itself": {"model__source": SMALL, "preload__enabled": False},
     "a server whose pods others count": {"model__source": SMALL, "server__replicas": None},
     "an autoscaled server": {"model__source": SMALL, "server__autoscaling": {"enabled": True, "metrics": [CPU]}},
+    "a server with a cache of artefacts": {"model__source": SMALL, "artifactCache": ARTEFACTS},
+    "a server without pods, with a cache of artefacts": {
+        "model__source": SMALL,
+        "server__replicas": 0,
+        "artifactCache": ARTEFACTS,
+    },
 }
 
 
