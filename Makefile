@@ -57,7 +57,16 @@ test-api: tools ## The chart before a real API server: dry runs, Pod Security, u
 
 .PHONY: test-cluster
 test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up when it is there)
+	@$(PYTHON) -m preflight gitops
 	@$(HELMS) $(BIN)/python -m pytest -m cluster
+
+.PHONY: test-gitops
+test-gitops: venv ## What Flux does with the chart, for real, on a cluster of its own
+	@$(PYTHON) -m preflight cluster
+	@$(PYTHON) -m preflight gitops
+	@$(BIN)/python -m toolchain gitops --bin $(TOOLS) >/dev/null
+	@$(BIN)/python -m cluster prepare
+	@$(BIN)/python -m pytest tests/gitops
 
 .PHONY: bench
 bench: tools-chart ## How fast it is, beside other tools, in one run (the numbers are those of this machine)

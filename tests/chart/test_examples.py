@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from chart.rendering import ROOT, Renderer
+from chart.rendering import Renderer
 from tools import render_examples
 
 EXAMPLES = render_examples.examples()
@@ -38,19 +40,32 @@ def test_an_example_that_does_not_render_is_named(helm: str, tmp_path: Path) -> 
         render_examples.render(example, helm)
 
 
+def _values_of(manifest: Any) -> Any:
+    """The values in a manifest of Flux or Argo CD; of an ApplicationSet those of the first line of its list."""
+    if manifest["kind"] == "ApplicationSet":
+        (line, *_) = manifest["spec"]["generators"][0]["list"]["elements"]
+        values = json.dumps(manifest["spec"]["template"]["spec"]["source"]["helm"]["valuesObject"])
+        return json.loads(re.sub(r"\{\{ \.(\w+) \}\}", lambda field: line[field[1]], values))
+    source = manifest.get("spec", {}).get("source", {})
+    return manifest["spec"]["values"] if manifest["kind"] == "HelmRelease" else source["helm"]["valuesObject"]
+
+
 def _gitops_values() -> list[Any]:
-    application = yaml.safe_load((ROOT / "values-examples/argocd/application.yaml").read_text("utf-8"))
-    flux = yaml.safe_load_all((ROOT / "values-examples/flux/helmrelease.yaml").read_text("utf-8"))
-    release = next(document for document in flux if document["kind"] == "HelmRelease")
     return [
-        pytest.param(application["spec"]["source"]["helm"]["valuesObject"], id="Argo CD"),
-        pytest.param(release["spec"]["values"], id="Flux"),
+        pytest.param(
+            _values_of(manifest), id=f"{path.relative_to(render_examples.EXAMPLES)} {manifest['metadata']['name']}"
+        )
+        for engine in ("argocd", "flux")
+        for path in sorted((render_examples.EXAMPLES / engine).rglob("*.yaml"))
+        for manifest in yaml.safe_load_all(path.read_text("utf-8"))
+        if "modelCache" in str(manifest)
     ]
 
 
 @pytest.mark.parametrize("values", _gitops_values())
 def test_the_values_in_the_gitops_examples_render(chart: Renderer, values: dict[str, Any]) -> None:
-    assert "Deployment" in {manifest["kind"] for manifest in chart.objects(values)}
+    kinds = {manifest["kind"] for manifest in chart.objects(values)}
+    assert ("Deployment" in kinds) == ("model" in values)
 
 
 def test_a_shared_cache_and_its_consumer_mean_the_same_entry_of_the_same_claim(chart: Renderer) -> None:

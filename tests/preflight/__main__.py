@@ -1,4 +1,4 @@
-"""`python -m preflight python|cluster|tests|bench`: ready for that purpose, or one line that says what to do."""
+"""`python -m preflight python|cluster|gitops|tests|bench`: ready for that purpose, or one line that says what to do."""
 
 from __future__ import annotations
 

@@ -41,7 +41,9 @@ _CLUSTER = [
     Package("libseccomp-dev", "/usr/include/seccomp.h"),
     Package("pkg-config", "pkg-config"),
 ]
+_GITOPS = [Package("git", "git")]
 _TESTS = [
+    *_GITOPS,
     Package("strace", "strace"),
     Package("util-linux", "unshare"),
     Package("mount", "mount"),
@@ -55,7 +57,7 @@ _BENCH = [
     Package("aria2", "aria2c"),
     Package("util-linux", "taskset"),
 ]
-PURPOSES = {"python": _PYTHON, "cluster": _CLUSTER, "tests": _TESTS, "bench": _BENCH}
+PURPOSES = {"python": _PYTHON, "cluster": _CLUSTER, "gitops": _GITOPS, "tests": _TESTS, "bench": _BENCH}
 
 
 class PreflightError(Exception):

@@ -144,14 +144,43 @@ TOOLS: dict[str, Tool | Files] = {
         ),
         Tool("ct", "chart-testing", "chart-testing v3.14.0", {"github.com/helm/chart-testing/v3/ct": "ct"}, 10),
         _crds(),
+        Tool(
+            "flux",
+            "flux",
+            "Flux's source-controller v1.9.1 and helm-controller v1.6.4, and crane v0.22.1 as a registry",
+            {
+                "github.com/fluxcd/source-controller": "source-controller",
+                "github.com/fluxcd/helm-controller": "helm-controller",
+                "github.com/google/go-containerregistry/cmd/crane": "crane",
+            },
+            240,
+        ),
+        Files(
+            "flux-crds",
+            "flux",
+            "definitions of Flux's kinds",
+            {
+                "github.com/fluxcd/source-controller": tuple(
+                    f"config/crd/bases/source.toolkit.fluxcd.io_{kind}.yaml"
+                    for kind in (
+                        *("buckets", "externalartifacts", "gitrepositories"),
+                        *("helmcharts", "helmrepositories", "ocirepositories"),
+                    )
+                ),
+                "github.com/fluxcd/helm-controller": ("config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml",),
+            },
+            5,
+        ),
     )
 }
 
 CLUSTER = ("kube", "etcd", "pause", "cni", "coredns", "containerd", "runc", "local-path-provisioner")
+GITOPS = ("flux", "flux-crds")
 SETS: dict[str, tuple[str, ...]] = {
     "chart": ("helm", "helm-unittest", "ct", "helm3"),
     "cluster": CLUSTER,
     "demo": ("helm", *CLUSTER),
     "demo-foreign": ("helm",),
-    "test": ("helm", "helm-unittest", "ct", "helm3", "crds"),
+    "gitops": ("helm", *GITOPS, *CLUSTER),
+    "test": ("helm", "helm-unittest", "ct", "helm3", "crds", *GITOPS),
 }

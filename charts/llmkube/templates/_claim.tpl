@@ -51,10 +51,11 @@ true
 
 {{/*
 What keeps a claim when the release goes. Each tool has its own way to say "do not delete this": Argo CD reads Helm's only when
-the whole application goes.
+the whole application goes. And a claim that left the manifests, but is not pruned, would leave its application OutOfSync for ever.
 Given nothing.
 */}}
 {{- define "llmkube.claim.kept" -}}
+argocd.argoproj.io/compare-options: IgnoreExtraneous
 argocd.argoproj.io/sync-options: Prune=false,Delete=false
 helm.sh/resource-policy: keep
 kustomize.toolkit.fluxcd.io/prune: disabled
