@@ -29,7 +29,7 @@ def test_readme_asks_for_what_the_checks_ask_for() -> None:
 
 def test_readme_shows_the_examples_as_they_are() -> None:
     readme = (ROOT / "README.md").read_text()
-    for name in ("argocd/application", "flux/helmrelease"):
+    for name in ("argocd/application", "flux/git-repository"):
         example = list(yaml.safe_load_all((ROOT / "values-examples" / f"{name}.yaml").read_text()))
         blocks = [list(yaml.safe_load_all(block)) for block in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)]
         assert example in blocks, name

@@ -106,10 +106,9 @@ def _requirements(module: str) -> list[str]:
 
 def test_files_of_modules_are_pinned_with_the_hash_of_their_content() -> None:
     for files in [tool for tool in TOOLS.values() if isinstance(tool, Files)]:
-        pinned = {line.split()[0]: line for line in _requirements(files.module)}
+        pinned = {line.split()[0]: " ".join(line.split()[:2]) for line in _requirements(files.module)}
         locked = (Path(build.__file__).parent / files.module / "go.sum").read_text("utf-8")
-        assert set(files.files) == set(pinned)
-        assert [name for name, line in pinned.items() if f"{line} h1:" not in locked] == []
+        assert [name for name in files.files if f"{pinned[name]} h1:" not in locked] == []
 
 
 @pytest.fixture
