@@ -61,7 +61,7 @@ test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up w
 	@$(HELMS) $(BIN)/python -m pytest -m cluster
 
 .PHONY: test-gitops
-test-gitops: venv ## What Flux does with the chart, for real, on a cluster of its own
+test-gitops: venv ## What Flux and Argo CD do with the chart, both real, on a cluster of their own
 	@$(PYTHON) -m preflight cluster
 	@$(PYTHON) -m preflight gitops
 	@$(BIN)/python -m toolchain gitops --bin $(TOOLS) >/dev/null

@@ -1,4 +1,4 @@
-"""The stage: a cluster of its own, because the engines act on whatever a cluster holds."""
+"""The stage: a cluster of its own with both engines, because they act on whatever a cluster holds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cluster.provider import Local, tools_folder
 from e2e.kit import RESTRICTED, Helm, Space
 from fakehub import FakeHub
 from gitops import engines
+from gitops.argo import Argo
 from gitops.flux import Flux
 from gitops.kit import Stage
 from gitops.sources import Addresses, Sources, merged
@@ -104,12 +105,27 @@ def running_flux(own_cluster: bringup.LocalCluster) -> None:
     engines.flux(own_cluster)
 
 
+@pytest.fixture(scope="package")
+def running_argo(own_cluster: bringup.LocalCluster) -> None:
+    """Argo CD's controllers."""
+    tools_folder(["argocd"])
+    engines.argocd(own_cluster)
+
+
 @pytest.fixture
 def flux(stage: Stage, running_flux: None, space: Space) -> Iterator[Flux]:
     """Flux, with one namespace to act in."""
     flux = Flux(stage, space)
     yield flux
     flux.remove()
+
+
+@pytest.fixture
+def argo(stage: Stage, running_argo: None, space: Space) -> Iterator[Argo]:
+    """Argo CD, with one namespace to act in."""
+    argo = Argo(stage, space)
+    yield argo
+    argo.remove()
 
 
 def _defaults(provided: Local, helm: Helm, hub: FakeHub) -> dict[str, object]:

@@ -23,6 +23,7 @@ SMALL = "hf://Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf"
 OTHER = "hf://Qwen/Qwen2.5-1.5B-Instruct-GGUF/qwen2.5-1.5b-instruct-q4_k_m.gguf"
 PATIENCE = 300  # seconds; far above what anything here takes on a machine that does nothing else
 _PATHS = {
+    "application": "apis/argoproj.io/v1alpha1/namespaces/{}/applications",
     "helmrelease": "apis/helm.toolkit.fluxcd.io/v2/namespaces/{}/helmreleases",
     "deployment": "apis/apps/v1/namespaces/{}/deployments",
     "job": "apis/batch/v1/namespaces/{}/jobs",
@@ -33,7 +34,7 @@ Accept = Callable[[Any], bool]
 
 @dataclass(frozen=True)
 class Stage:
-    """The cluster, and the places from which they take the chart."""
+    """The cluster with both engines, and the places from which they take the chart."""
 
     cluster: LocalCluster
     sources: Sources
@@ -103,6 +104,11 @@ def serving(deployment: Any) -> bool:
     current = status.get("observedGeneration") == deployment["metadata"]["generation"]
     counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")]
     return current and counts == [wanted] * 3
+
+
+def another(gone: Any, found: Any) -> bool:
+    """Whether an object is not the one that was there before."""
+    return bool(found["metadata"]["uid"] != gone["metadata"]["uid"])
 
 
 def desired(space: Space) -> dict[str, str]:

@@ -41,7 +41,10 @@ _CLUSTER = [
     Package("libseccomp-dev", "/usr/include/seccomp.h"),
     Package("pkg-config", "pkg-config"),
 ]
-_GITOPS = [Package("git", "git")]
+_GITOPS = [
+    Package("git", "git"),
+    Package("redis-tools", "redis-check-rdb"),  # the server's own program, without a service that starts by itself
+]
 _TESTS = [
     *_GITOPS,
     Package("strace", "strace"),

@@ -171,11 +171,30 @@ TOOLS: dict[str, Tool | Files] = {
             },
             5,
         ),
+        Tool(
+            "argocd",
+            "argocd",
+            "Argo CD v3.2.6, its controllers and its renderer in one binary",
+            {"./argocd": "argocd"},
+            180,
+            links=("argocd-application-controller", "argocd-applicationset-controller", "argocd-repo-server"),
+        ),
+        Files(
+            "argocd-crds",
+            "argocd",
+            "definitions of Argo CD's kinds",
+            {
+                "github.com/argoproj/argo-cd/v3": tuple(
+                    f"manifests/crds/{kind}-crd.yaml" for kind in ("application", "applicationset", "appproject")
+                )
+            },
+            10,
+        ),
     )
 }
 
 CLUSTER = ("kube", "etcd", "pause", "cni", "coredns", "containerd", "runc", "local-path-provisioner")
-GITOPS = ("flux", "flux-crds")
+GITOPS = ("flux", "flux-crds", "argocd", "argocd-crds")
 SETS: dict[str, tuple[str, ...]] = {
     "chart": ("helm", "helm-unittest", "ct", "helm3"),
     "cluster": CLUSTER,
