@@ -36,4 +36,4 @@ def test_a_server_finds_what_a_url_was_stored_as(chart: Renderer, url: str, shar
     variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     path = next(variable["value"] for variable in variables if variable["name"] == "LLMKUBE_MODEL_PATH")
     key = deployment["metadata"]["labels"]["llmkube.dev/key"]
-    assert path == f"/models/{key}/{stored}".replace("$", "$$")
+    assert path == f"/entries/{key}/{stored}".replace("$", "$$")

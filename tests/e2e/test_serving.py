@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2e.kit import Space, report
 from fakehub import FakeHub
+from models.gguf import write_gguf
 
 pytestmark = pytest.mark.cluster
 
@@ -97,3 +100,21 @@ def test_the_volume_holds_exactly_what_the_report_says(
     measured = volume_bytes(space.name, "small-model-cache")
     assert list(measured) == [said["key"]]
     assert 0 <= measured[said["key"]] - said["bytesTotal"] < 4096  # the manifest lies beside the weights
+
+
+def test_a_newer_content_is_served_from_the_next_start_on(space: Space, hub: FakeHub, hub_root: Path) -> None:
+    model = hub_root / "acme/changing/main/model-f16.gguf"
+    model.parent.mkdir(parents=True)
+    inside = ["exec", "deployment/changing", "--container", "server", "--"]
+    for seed in (7, 8):
+        write_gguf(model, mib=4, seed=seed)
+        if seed == 7:
+            space.install("changing", model__source="hf://acme/changing/model-f16.gguf", model__refresh="on-change")
+        else:
+            space.restart("changing")
+        assert (
+            space.kubectl(*inside, "sh", "-c", 'sha256sum "$LLMKUBE_MODEL_PATH"').split()[0]
+            == hashlib.sha256(model.read_bytes()).hexdigest()
+        )
+        assert space.chat("changing").strip()
+    assert report(space.pods("changing", "server")[0])["result"] == "refreshed"

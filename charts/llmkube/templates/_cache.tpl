@@ -51,7 +51,7 @@ true
 One entry of the cache with all that its pods need.
 Given a dict: root, path (where the values are, for messages), spec (as `model`).
 Returns JSON: what llmkube.key.parse returns, and path, selects (whether only a part of the source is wanted), hashes (expected
-SHA-256), size (declared bytes, 0: not declared), secret, args (of the downloader), directory (of the entry in the containers), file
+SHA-256), size (declared bytes, 0: not declared), secret, args (of the downloader), directory (where the server finds the entry), file
 (what a server loads of it), claim (that the source names, empty: none), inPlace (whether it is served from there).
 */}}
 {{- define "llmkube.cache.entry" -}}
@@ -70,7 +70,8 @@ SHA-256), size (declared bytes, 0: not declared), secret, args (of the downloade
 {{- with int64 $size }}{{ $args = append $args (printf "--expect-size=%d" .) }}{{ end -}}
 {{- $selects := or .spec.include .spec.exclude .spec.files | empty | not -}}
 {{- $inPlace := and (eq .path "model") (has $entry.scheme (list "pvc" "oci")) -}}
-{{- $directory := printf "%s/%s" .root.Values.modelCache.mountPath $entry.key -}}
+{{- /* A link, because newer contents are other directories of the cache. */}}
+{{- $directory := printf "/entries/%s" $entry.key -}}
 {{- $file := include "llmkube.entry-path.file" (merge (dict "spec" .spec "directory" $directory) $entry) -}}
 {{- if $inPlace }}{{ $file = include "llmkube.in-place.path" .root }}{{ end -}}
 {{- merge (dict "path" .path "selects" $selects "hashes" $hashes "size" (int64 $size) "args" $args "directory" $directory

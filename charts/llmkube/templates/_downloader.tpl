@@ -36,6 +36,10 @@ volumeMounts:
   {{- end }}
   - name: tmp
     mountPath: /tmp
+  {{- if and (eq .component "server") .entries }}
+  - name: entries
+    mountPath: /entries
+  {{- end }}
   {{- if .secret }}
   - name: {{ .credentials | default "credentials" }}
     mountPath: /var/run/secrets/llmkube
@@ -52,7 +56,8 @@ volumeMounts:
 The environment the chart gives the downloader, as a map. Names in here are refused in downloader.env.
 Only a server's pod is told its UID, under which a fetch says for a week that the pod uses the entry. The pod of a Job uses
 none, and would keep it from being removed; nor does a second process ever start in it, to go on with what the first one left.
-Given a dict: root, component, secret, offline (optional), upstream (optional: whether other caches are asked).
+Given a dict: root, component, secret, offline (optional), entries (optional: what is fetched), upstream (optional: whether other
+caches are asked).
 */}}
 {{- define "llmkube.downloader.env" -}}
 HOME: /tmp
@@ -65,6 +70,10 @@ LLMKUBE_POD_UID:
   valueFrom:
     fieldRef:
       fieldPath: metadata.uid
+{{- with .entries }}
+{{- /* The server is told one path, whichever content of the entry its pod then has. */}}
+LLMKUBE_LINK: {{ get (first .) "directory" }}
+{{- end }}
 {{- end }}
 LLMKUBE_ROOT: {{ .root.Values.modelCache.mountPath }}
 LLMKUBE_REPORT: /dev/termination-log

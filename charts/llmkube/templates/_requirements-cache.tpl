@@ -131,7 +131,7 @@ Nothing may be mounted over something else.
 Given the root context. Renders nothing.
 */}}
 {{- define "llmkube.requirements-cache.places" -}}
-{{- $own := list "/tmp" "/pvc" "/oci" "/upstream" "/dev" "/proc" "/sys" "/var/run/secrets/llmkube" }}
+{{- $own := list "/tmp" "/pvc" "/oci" "/upstream" "/entries" "/dev" "/proc" "/sys" "/var/run/secrets/llmkube" }}
 {{- $places := dict "modelCache.mountPath" .Values.modelCache.mountPath }}
 {{- if include "llmkube.artifacts.claim" . }}
 {{- $_ := set $places "artifactCache.mountPath" .Values.artifactCache.mountPath }}

@@ -86,6 +86,9 @@ Given the root context. Renders nothing.
 {{- if eq $name "LLMKUBE_PVC_DIR" }}
 {{- fail "downloader.env.LLMKUBE_PVC_DIR: is where the chart mounts the claims of pvc:// sources: remove it" }}
 {{- end }}
+{{- if eq $name "LLMKUBE_LINK" }}
+{{- fail "downloader.env.LLMKUBE_LINK: is where the server looks for what was fetched: remove it" }}
+{{- end }}
 {{- if has $name (list "LLMKUBE_POD_UID" "LLMKUBE_NODE_NAME") }}
 {{- fail (printf "downloader.env.%s: is set by the chart, where the pod itself knows it: remove it" $name) }}
 {{- end }}

@@ -7,6 +7,12 @@ Given a dict: root, entry (of the model).
 {{- $secret := empty $fetched | ternary "" .entry.secret -}}
 {{ include "llmkube.pod.volumes" (dict "root" .root "secret" $secret "entries" $fetched "upstream" $fetched
       "uncached" (empty $fetched)) }}
+{{- if $fetched }}
+- name: entries
+  emptyDir:
+    {{- /* It holds a link for each. */}}
+    sizeLimit: 1Mi
+{{- end }}
 {{- if .entry.inPlace }}
 {{ include "llmkube.in-place.volume" .root }}
 {{- end }}
@@ -43,6 +49,9 @@ Given the root context.
 {{- if get (include "llmkube.server-volumes.entries" . | fromJson) "items" }}
 - name: model-cache
   mountPath: {{ .Values.modelCache.mountPath }}
+  readOnly: true
+- name: entries
+  mountPath: /entries
   readOnly: true
 {{- end }}
 {{- if include "llmkube.in-place.model" . }}

@@ -73,6 +73,7 @@ _ACCEPTED: dict[str, Callable[[str], bool]] = {
     "--connections": lambda value: _is_number(value) and int(value) <= 64,
     "--limit-rate": _is_size,
     "--expect-size": _is_size,
+    "--link": bool,
     "--report": bool,
     "--output": lambda value: value in ("text", "json"),
 }
@@ -130,6 +131,10 @@ def answer(arguments: list[str], environment: dict[bytes, bytes]) -> bytes | Non
     volume = {"total": status.f_blocks * status.f_frsize, "free": status.f_bavail * status.f_frsize}
     report = fetch_json("hit", entry, manifest, work, monotonic() - began, volume)
     output = f"{_text(report, given)}\n".encode("ascii")
+    for path in given.get("--link", []):
+        from llmkube_downloader.link import link_entry
+
+        link_entry(path, entry)
     for path in given.get("--report", []):
         write_report(path, report)
     return output

@@ -259,6 +259,12 @@ def transfer_flags(command: _Command) -> _Command:
             type=_Size(),
         ),
         flag(
+            "--link",
+            "Make this path, which is not on the volume, a symbolic link to the entry.",
+            type=_AbsolutePath(),
+            metavar="PATH",
+        ),
+        flag(
             "--report",
             "Also write the report to this file, in 4096 bytes at most.",
             type=_AbsolutePath(),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @root_flag()
 @transfer_flags
 @output_flag()
-def fetch_command(source: str, root: Path, output: str, report: Path | None, **flags: Any) -> None:
+def fetch_command(source: str, root: Path, output: str, link: Path | None, report: Path | None, **flags: Any) -> None:
     """Make sure that the model SOURCE is on the volume, whole and verified.
 
     An entry that is there costs no network and no writing. The last line of the output is the path of the entry.
@@ -59,6 +59,8 @@ def fetch_command(source: str, root: Path, output: str, report: Path | None, **f
             budget=flags["budget"],
         )
         result = fetch(request, Meter(sys.stderr)).to_json()
+        if link:
+            _link(link, result["entry"])
     if report:
         save_report(report, result)
     answer(output, result, fetch_text(result))
@@ -74,6 +76,20 @@ def key_command(source: str, output: str, **flags: Any) -> None:
     with reported(output):
         parsed = _parsed(source, flags)
     answer(output, {"schema": SCHEMA, "key": parsed.key, "canonical": parsed.canonical}, parsed.key)
+
+
+def _link(path: Path, entry: str) -> None:
+    from llmkube_downloader.errors import DownloaderError, ExitCode
+    from llmkube_downloader.link import link_entry
+
+    try:
+        link_entry(str(path), entry)
+    except OSError as error:
+        raise DownloaderError(
+            ExitCode.VOLUME,
+            f"{path} can not be made a link to {entry}: {error.strerror}",
+            "Give --link a path that is free, in a directory that is there and may be written.",
+        ) from error
 
 
 def _parsed(source: str, flags: dict[str, Any]) -> Source:
