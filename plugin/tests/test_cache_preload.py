@@ -138,7 +138,7 @@ class TestOfARelease:
         assert "initContainers" not in spec
         assert spec["restartPolicy"] == "Never"
         assert spec["nodeSelector"] == {"pool": "gpu"}
-        assert [volume["name"] for volume in spec["volumes"]] == ["model-cache", "tmp", "credentials"]
+        assert [volume["name"] for volume in spec["volumes"]] == ["model-cache", "tmp", "credentials", "entries"]
         # It may run where the GPUs are, and takes none of them.
         assert "nvidia.com/gpu" not in json.dumps(spec["containers"])
         # The user gave the hash: other bytes will not become right by trying again.
