@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import ssl
 import threading
 from pathlib import Path
@@ -56,4 +57,7 @@ class Api:
             )
             self._opened.append(self._own.connection)
         connection: http.client.HTTPSConnection = self._own.connection
+        if connection.sock and select.select([connection.sock], [], [], 0)[0]:
+            # What can be read before anything was asked is the end: the server closes what was idle for long.
+            connection.close()
         return connection

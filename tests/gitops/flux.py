@@ -77,9 +77,12 @@ class Flux:
 
 
 def _is(release: Any, status: str) -> bool:
-    """Whether the condition Ready has a status, and is about the manifest as it is now."""
-    return any(
-        (item["type"], item["status"], item.get("observedGeneration"))
-        == ("Ready", status, release["metadata"]["generation"])
-        for item in release.get("status", {}).get("conditions", [])
-    )
+    """Whether the condition Ready has a status, Flux is done, and it is about the manifest as it is now.
+
+    A reconciliation that begins carries over what the one before it found; one that failed waits to be tried again.
+    """
+    found = release.get("status", {})
+    conditions = {item["type"]: item for item in found.get("conditions", [])}
+    ready, generation = conditions.get("Ready", {}), release["metadata"]["generation"]
+    is_busy = conditions.get("Reconciling", {}).get("reason") not in (None, "ProgressingWithRetry")
+    return (ready.get("status"), ready.get("observedGeneration"), is_busy) == (status, generation, False)
