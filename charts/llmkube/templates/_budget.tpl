@@ -6,10 +6,8 @@ Given the root context.
 {{- define "llmkube.budget.megabytes" -}}
 {{- $own := has (include "llmkube.cache.mode" .) (list "perModel" "ephemeral") -}}
 {{- $size := .Values.model.size | default ($own | ternary .Values.modelCache.size "") | toString -}}
-{{- $units := dict "k" 1e-3 "K" 1e-3 "M" 1.0 "G" 1e3 "T" 1e6 "P" 1e9 "E" 1e12
-      "Ki" 0.001024 "Mi" 1.048576 "Gi" 1073.741824 "Ti" 1099511.627776 "Pi" 1125899906.842624 "Ei" 1152921504606.846976 -}}
-{{- $unit := regexFind "[A-Za-z]+$" $size -}}
-{{- mulf (trimSuffix $unit $size | float64) (get $units $unit | default 1e-6) | ceil | int64 -}}
+{{- $unit := divf (include "llmkube.size.unit" $size) 1e6 -}}
+{{- mulf (regexFind "^[0-9.]+" $size | float64) $unit | ceil | int64 -}}
 {{- end -}}
 
 {{/*

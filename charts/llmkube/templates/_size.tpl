@@ -7,15 +7,23 @@ Given a dict: size (a Kubernetes quantity such as 4.5Gi, a number of bytes, or n
 {{- if not (kindIs "string" .size) -}}
 {{- .size | default 0 | int64 -}}
 {{- else -}}
-{{- $units := dict "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000
-      "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- $unit := get $units (regexFind "[A-Za-z]+$" .size) | default 1 | int64 -}}
+{{- $unit := include "llmkube.size.unit" .size | int64 -}}
 {{- $whole := regexFind "^[0-9]+" .size -}}
 {{- $decimals := regexFind "[.][0-9]+" .size | trimPrefix "." -}}
 {{- $scale := printf "1%s" (repeat (len $decimals) "0") | int64 -}}
 {{- $part := div (sub (add (mul (include "llmkube.size.number" $decimals | int64) $unit) $scale) 1) $scale -}}
 {{- add (mul (include "llmkube.size.number" $whole | int64) $unit) $part -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+How many bytes the unit of a Kubernetes quantity stands for; one without a unit is in bytes.
+Given the quantity. Returns the digits.
+*/}}
+{{- define "llmkube.size.unit" -}}
+{{- $units := dict "k" "1000" "M" "1000000" "G" "1000000000" "T" "1000000000000" "P" "1000000000000000" "E" "1000000000000000000"
+      "Ki" "1024" "Mi" "1048576" "Gi" "1073741824" "Ti" "1099511627776" "Pi" "1125899906842624" "Ei" "1152921504606846976" -}}
+{{- get $units (regexFind "[A-Za-z]+$" .) | default "1" -}}
 {{- end -}}
 
 {{/*

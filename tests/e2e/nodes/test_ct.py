@@ -34,7 +34,6 @@ def ci_hub(stage: Local, tmp_path: Path) -> Iterator[FakeHub]:
         yield running
 
 
-@pytest.mark.skipif(not FILES, reason="the chart has no values for chart-testing")
 def test_chart_testing_installs_tests_and_removes_the_chart_with_each_of_its_values(
     stage: Local, ci_hub: FakeHub, tmp_path: Path
 ) -> None:
