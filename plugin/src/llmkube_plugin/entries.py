@@ -32,6 +32,8 @@ class _Sighting:
     created: datetime | None = None
     problem: str = ""
     leases: tuple[str, ...] = ()
+    pinned: bool = False
+    unfinished: int = 0
 
 
 @dataclass
@@ -167,6 +169,8 @@ def _volume_sighting(volume: Volume, main: dict[str, Any], records: list[dict[st
         created=units.moment(main["created"]),
         problem=main.get("problem", ""),
         leases=tuple(main["pods"]),
+        pinned=main.get("pinned", False),
+        unfinished=sum(record["bytes"] for record in records if _is_aside(record)),
     )
 
 
@@ -175,6 +179,11 @@ def _rank(listed: dict[str, Any]) -> int:
     if listed["state"] == COMPLETE:
         return 0
     return 1 if _directory(listed) == listed["key"] and listed["state"] != PARTIAL else 2
+
+
+def _is_aside(listed: dict[str, Any]) -> bool:
+    """Return whether a directory is an attempt, or was moved aside, and not an entry that a pod can open."""
+    return str(listed["entry"]).split("/")[-3:-1] in ([".llmkube", "staging"], [".llmkube", "quarantine"])
 
 
 def _directory(listed: dict[str, Any]) -> str:
@@ -209,6 +218,8 @@ def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entr
         problem=newest.problem,
         directory=evidence.directory,
         leases=newest.leases,
+        pinned=newest.pinned,
+        unfinished=newest.unfinished,
     )
 
 

@@ -48,7 +48,8 @@ class Entry:
     and `scanned` tells the two apart. `users` are the pods that may have the entry open. `claim` is empty for an
     ephemeral cache; `key` for a source whose fetch has not reported yet, and for a foreign directory whose name
     (`directory`) is no key. `problem` says why an entry is damaged. `leases` are the UIDs of the pods that said on the
-    volume, when it was read, that they use the key.
+    volume, when it was read, that they use the key. `unfinished` are those of `bytes` that belong to attempts, or
+    that were moved aside, which no pod can open.
     """
 
     namespace: str
@@ -69,6 +70,8 @@ class Entry:
     problem: str = ""
     directory: str = ""
     leases: tuple[str, ...] = ()
+    pinned: bool = False
+    unfinished: int = 0
 
 
 @dataclass(frozen=True)
