@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_kubernetes import FakeKubernetes
+from terminal import Terminal, plugin
 
 from llmkube_plugin.cli import cli
 
@@ -24,6 +27,13 @@ if TYPE_CHECKING:
 
 class Run(Protocol):
     def __call__(self, *arguments: str, answer: str | None = None) -> Result: ...
+
+
+class Open(Protocol):
+    def __call__(self, *arguments: str, columns: int = 80, output: Path | None = None) -> Terminal: ...
+
+
+_NOT_OF_THE_USER = ("HELM_NAMESPACE", "HELM_KUBECONTEXT", "HELM_KUBEAPISERVER", "HELM_DEBUG", "NO_COLOR")
 
 
 @pytest.fixture
@@ -50,7 +60,7 @@ def kubeconfig(cluster: FakeKubernetes, tmp_path: Path) -> Path:
 @pytest.fixture
 def run(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the plugin as its user would, and return what it printed."""
-    for name in ("HELM_NAMESPACE", "HELM_KUBECONTEXT", "HELM_KUBEAPISERVER", "HELM_DEBUG", "NO_COLOR"):
+    for name in _NOT_OF_THE_USER:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
 
@@ -58,3 +68,21 @@ def run(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(cli, arguments, input=answer, catch_exceptions=False)
 
     return invoke
+
+
+@pytest.fixture
+def environment(kubeconfig: Path) -> dict[str, str]:
+    """The environment of a user of the cluster, for the plugin in a process of its own."""
+    theirs = {name: value for name, value in os.environ.items() if name not in _NOT_OF_THE_USER}
+    return {**theirs, "KUBECONFIG": str(kubeconfig)}
+
+
+@pytest.fixture
+def terminal(environment: dict[str, str]) -> Iterator[Open]:
+    """Run the plugin in a terminal, as its user would."""
+    with contextlib.ExitStack() as stack:
+
+        def opened(*arguments: str, columns: int = 80, output: Path | None = None) -> Terminal:
+            return stack.enter_context(Terminal(plugin(*arguments), environment, columns=columns, output=output))
+
+        yield opened

@@ -6,6 +6,7 @@ real API server answers the same is proved by the tests on a cluster.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 Object = dict[str, Any]
 
@@ -43,15 +44,19 @@ class Asked:
     body: Any = None
 
 
+HELD = "held"
+
+
 @dataclass
 class Script:
     """What becomes of the pod of a Job: its states one after the other, and what its container writes.
 
-    A state is a pod's status; None lets a watch end without news, a pod that is deleted is the text "deleted".
+    A state is a pod's status; None lets a watch end without news, a pod that is deleted is the text "deleted". The log
+    may be in parts. HELD, among states or parts, keeps whoever watches waiting until the test calls `go_on`.
     """
 
     states: list[Object | str | None]
-    log: str = ""
+    log: str | list[str] = ""
     job_status: Object = field(default_factory=dict)
 
 
@@ -60,7 +65,7 @@ class FakeKubernetes:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
-        self.logs: dict[tuple[str, str], str] = {}
+        self.logs: dict[tuple[str, str], str | list[str]] = {}
         self.asked: list[Asked] = []
         self.answers: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
         self.plays: Callable[[Object], Script] = lambda _: Script([])
@@ -70,6 +75,8 @@ class FakeKubernetes:
         self._numbers = itertools.count(1)
         self._news: dict[str, list[Object | str | None]] = {}
         self._lock = threading.RLock()
+        self._closed = False
+        self._goes_on = threading.Semaphore(0)
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -77,8 +84,20 @@ class FakeKubernetes:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def close(self) -> None:
+        self._closed = True
+        self.go_on()
         self._server.shutdown()
         self._server.server_close()
+
+    def go_on(self) -> None:
+        """Let one of those go on whom HELD keeps waiting."""
+        self._goes_on.release()
+
+    def hold(self) -> None:
+        """Wait for `go_on`; in the end nobody waits."""
+        self._goes_on.acquire()
+        if self._closed:
+            self._goes_on.release()
 
     def add(self, *items: Object) -> None:
         """Put objects into the cluster, as their controllers or users would have."""
@@ -141,21 +160,28 @@ class FakeKubernetes:
             self.logs[pod["metadata"]["name"], container["name"]] = script.log
         self._news[name] = later
 
-    def news(self, labels: str) -> list[Object]:
-        """Return the events that a watch on a Job's pods sees before it ends."""
+    def news(self, labels: str) -> Iterator[Object]:
+        """Yield the events that a watch on a Job's pods sees before it ends."""
         name = labels.partition("=")[2]
         pod = self.objects.get(("pods", "default", f"{name}-pod"))
         waiting = self._news.get(name, [])
-        events = []
-        while waiting:
-            state = waiting.pop(0)
-            if state is None:
-                break
+        while waiting and (state := waiting.pop(0)) is not None:
+            if state == HELD:
+                self.hold()
+                continue
             assert pod is not None
             if isinstance(state, dict):
                 pod = self._store(pod | {"status": state})
-            events.append({"type": "DELETED" if state == "deleted" else "MODIFIED", "object": copy.deepcopy(pod)})
-        return events
+            yield {"type": "DELETED" if state == "deleted" else "MODIFIED", "object": copy.deepcopy(pod)}
+
+    def written(self, pod: str, container: str, *, follow: bool) -> Iterator[str]:
+        """Yield the parts of a log, as they are written for whoever follows it."""
+        log = self.logs[pod, container]
+        for part in [log] if isinstance(log, str) else log:
+            if part != HELD:
+                yield part
+            elif follow:
+                self.hold()
 
     def delete(self, plural: str, namespace: str, name: str) -> bool:
         with self._lock:
@@ -209,12 +235,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused(verb, sub or plural):
             return
         if sub == "log":
-            self._text(self.fake.logs[name, self.query["container"]])
+            parts = self.fake.written(name, self.query["container"], follow="follow" in self.query)
+            self._stream("text/plain", (part.encode() for part in parts))
         elif name:
             found = self.fake.objects.get((plural, namespace, name))
             self._json(200, found) if found else self._error(404, f'{plural} "{name}" not found')
         elif verb == "watch":
-            self._events(self.fake.news(self.query.get("labelSelector", "")))
+            events = self.fake.news(self.query.get("labelSelector", ""))
+            self._stream("application/json", (json.dumps(event).encode() + b"\n" for event in events))
         else:
             self._list(plural, namespace)
 
@@ -279,11 +307,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, status: int, body: Any) -> None:
         self._send(status, "application/json", json.dumps(body).encode())
 
-    def _text(self, text: str) -> None:
-        self._send(200, "text/plain", text.encode())
-
-    def _events(self, events: Iterable[Object]) -> None:
-        self._send(200, "application/json", b"".join(json.dumps(event).encode() + b"\n" for event in events))
+    def _stream(self, kind: str, parts: Iterable[bytes]) -> None:
+        """Send the parts of an answer as they come, to whoever still listens."""
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            for part in parts:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.write(b"0\r\n\r\n")
 
     def _send(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
