@@ -218,7 +218,7 @@ class TestFindingTheDownloader:
         monkeypatch.delenv(local.VARIABLE, raising=False)
         monkeypatch.setenv("PATH", str(tmp_path))
         monkeypatch.setattr("sys.executable", str(tmp_path / "venv" / "python"))
-        monkeypatch.setattr(local, "SOURCE_TREE", tmp_path / "source")
+        monkeypatch.setattr(local, "DOWNLOADER", tmp_path / "source")
 
     def test_nowhere_is_an_error_that_says_how_to_get_it(self, here: RunHere) -> None:
         result = here("list")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from llmkube_plugin import pods
 from llmkube_plugin.errors import PluginError, downloader_failure
+from llmkube_plugin.installation import DOWNLOADER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 PROGRAM = "llmkube-downloader"
 VARIABLE = "LLMKUBE_DOWNLOADER"
-SOURCE_TREE = Path(__file__).resolve().parents[3] / "downloader" / "src"
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def find_downloader() -> Downloader:
     beside = Path(sys.executable).parent / PROGRAM
     if beside.exists():
         return Downloader((str(beside),))
-    if (SOURCE_TREE / "llmkube_downloader").is_dir():
-        return Downloader((sys.executable, "-m", "llmkube_downloader"), str(SOURCE_TREE))
+    if (DOWNLOADER / "llmkube_downloader").is_dir():
+        return Downloader((sys.executable, "-m", "llmkube_downloader"), str(DOWNLOADER))
     found = shutil.which(PROGRAM)
     if found:
         return Downloader((found,))
