@@ -1,7 +1,7 @@
 """Where the files lie that the plugin uses and that are not its own modules.
 
-A clone, a package of `make plugin-package` and what Helm makes of either have the same folders, so that one path is right
-in all of them.
+A clone, a package of `make plugin-package` and what Helm makes of either have the same folders, so that one path is
+right in all of them.
 """
 
 from __future__ import annotations
