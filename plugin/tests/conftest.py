@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import yaml
@@ -14,15 +14,30 @@ from click.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import click
+import documents
 from fake_kubernetes import FakeKubernetes
 from terminal import Terminal, plugin
 
 from llmkube_plugin.cli import cli
+from llmkube_plugin.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from click.testing import Result
+
+
+@pytest.fixture(autouse=True)
+def _documents_are_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every document that a command prints against the schema."""
+    printed = Output.document
+
+    def checked(self: Output, document: Mapping[str, Any], names: Iterable[str]) -> None:
+        documents.check(documents.command_name(click.get_current_context()), document)
+        printed(self, document, names)
+
+    monkeypatch.setattr(Output, "document", checked)
 
 
 class Run(Protocol):
