@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -254,6 +255,12 @@ def test_waits_are_doubled_until_there_was_no_progress_for_too_many_tries(
     assert raised.value is failure
     assert told[0] == "broken; trying again in 1s (1 of 5)"
     assert len(told) == 4
+
+
+def test_a_long_wait_says_when_it_ends_because_logs_are_read_later(patience: Patience, told: list[str]) -> None:
+    patience.wait_after(limited(90), 0)
+    (line,) = told
+    assert re.fullmatch(r"429; trying again in 1m30s, at \d\d:\d\d:\d\d UTC \(1 of 5\)", line)
 
 
 def test_connections_that_break_together_are_one_failure(patience: Patience, clock: Clock, told: list[str]) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
+import yaml
+from repository import CONTRACT
 
 from llmkube_downloader.transfer import progress
 from llmkube_downloader.transfer.progress import Meter
@@ -23,17 +26,49 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_log_gets_a_line_every_few_seconds(clock: list[float]) -> None:
+def test_a_log_gets_a_line_at_once_and_later_one_every_few_seconds(clock: list[float]) -> None:
     stream = io.StringIO()
     meter = Meter(stream)
     meter.begin(100 * 1024**2, 0)
-    for _ in range(12):
+    for _ in range(50):
         clock[0] += 1
         meter.advance(1024**2)
-    assert stream.getvalue().splitlines() == [
-        "5.0 MiB of 100.0 MiB (5%), 1.0 MiB/s, 1m35s left",
-        "10.0 MiB of 100.0 MiB (10%), 1.0 MiB/s, 1m30s left",
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == [
+        "1.0 MiB of 100.0 MiB (1%), 1.0 MiB/s, 1m39s left",
+        "2.0 MiB of 100.0 MiB (2%), 1.0 MiB/s, 1m38s left",
     ]
+    assert lines[-2:] == [
+        "44.0 MiB of 100.0 MiB (44%), 1.0 MiB/s, 56s left",
+        "49.0 MiB of 100.0 MiB (49%), 1.0 MiB/s, 51s left",
+    ]
+
+
+def test_the_time_left_is_that_of_the_present_rate(clock: list[float]) -> None:
+    stream = io.StringIO()
+    meter = Meter(stream)
+    meter.begin(1000 * 1024, 0)
+    for count in (1024, *[0] * 100, *[2048] * 40):
+        clock[0] += 1
+        meter.advance(count)
+    lines = stream.getvalue().splitlines()
+    assert "1.0 KiB of 1000.0 KiB (0%), 0 B/s" in lines  # for ever, if it stays so
+    assert lines[-1].endswith(" of 1000.0 KiB (8%), 2.0 KiB/s, 7m42s left")
+
+
+@pytest.mark.parametrize(
+    "case", yaml.safe_load((CONTRACT / "progress.yaml").read_text()), ids=lambda case: case["line"]
+)
+def test_lines_have_the_form_that_the_contract_shows(clock: list[float], case: dict[str, Any]) -> None:
+    stream, state = io.StringIO(), case["state"]
+    meter = Meter(stream)
+    meter.begin(state["total"], state["reused"])
+    if "reason" in state:
+        meter.delay(state["reason"])
+    for _ in range(state["seconds"]):
+        clock[0] += 1
+        meter.advance(state["received"] // state["seconds"])
+    assert stream.getvalue().splitlines()[-1] == case["line"]
 
 
 def test_a_terminal_gets_a_bar_that_messages_do_not_break(clock: list[float]) -> None:

@@ -1,8 +1,9 @@
-"""How far a fetch is: a bar on a terminal, a line every few seconds elsewhere."""
+"""How far a fetch is: a bar on a terminal; elsewhere a line each second at first, and every few seconds later."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,29 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 _BAR_SECONDS = 0.1
+_FIRST_LINE_SECONDS = 1.0
 _LINE_SECONDS = 5.0
 _BAR_CELLS = 24
+_SAMPLE_SECONDS = 1.0
+_PACE_SECONDS = 30.0
+
+
+class _Pace:
+    """How fast bytes came in the last half minute: what counts for the time that is left, also after a stall."""
+
+    def __init__(self, now: float, received: int) -> None:
+        self._samples = deque([(now, received)])
+
+    def note(self, now: float, received: int) -> None:
+        if now - self._samples[-1][0] >= _SAMPLE_SECONDS:
+            self._samples.append((now, received))
+        while len(self._samples) > 1 and now - self._samples[1][0] >= _PACE_SECONDS:
+            self._samples.popleft()
+
+    def rate(self, now: float, received: int) -> float:
+        """Return bytes per second."""
+        since, before = self._samples[0]
+        return (received - before) / max(now - since, 0.001)
 
 
 class Meter:
@@ -34,6 +56,7 @@ class Meter:
         self._stream = stream
         self._bar = stream.isatty()
         self._began = self._shown = monotonic()
+        self._pace = _Pace(self._began, 0)
         self._bar_width = 0
         self._reason = ""
         # Reentrant: the signal that ends the process may find this thread inside, and says so on its way out.
@@ -44,6 +67,7 @@ class Meter:
         self.total = total
         self.done = self.reused = reused
         self._began = self._shown = monotonic()
+        self._pace = _Pace(self._began, self.received)
 
     def advance(self, count: int, *, copied: bool = False) -> None:
         """Count bytes that were received, or copied on the volume; several threads do."""
@@ -56,7 +80,8 @@ class Meter:
             else:
                 self.received += count
             now = monotonic()
-            if now - self._shown >= (_BAR_SECONDS if self._bar else _LINE_SECONDS):
+            self._pace.note(now, self.received)
+            if now - self._shown >= self._interval(now):
                 self._shown = now
                 self._show(self._line(now))
 
@@ -85,17 +110,27 @@ class Meter:
         """Return the bytes done and in all, as the heartbeat tells them to others."""
         return self.done, self.total
 
-    def _line(self, now: float) -> str:
-        rate = self.received / max(now - self._began, 0.001)
-        if not self.total:
-            return f"{human_size(self.done)}, {human_size(rate)}/s"
-        remaining = (self.total - self.done) / rate if rate else 0.0
-        share = min(self.done / self.total, 1.0)
-        if self._reason:
-            return f"{human_size(self.done)} of {human_size(self.total)} ({share:.0%}); {printable(self._reason)}"
-        numbers = f"{human_size(self.done)} of {human_size(self.total)} ({share:.0%}), {human_size(rate)}/s"
-        line = f"{numbers}, {human_duration(max(remaining, 0.0))} left"
+    def _interval(self, now: float) -> float:
+        """Return after how many seconds there is something to show again: whoever waits for little sees it soon."""
         if self._bar:
+            return _BAR_SECONDS
+        return min(max(_FIRST_LINE_SECONDS, (now - self._began) / _LINE_SECONDS), _LINE_SECONDS)
+
+    def _line(self, now: float) -> str:
+        """Return what is done and how fast the rest comes; tests/contract/progress.yaml shows the forms."""
+        rate = self._pace.rate(now, self.received)
+        share = min(self.done / self.total, 1.0) if self.total else 0.0
+        line = (
+            f"{human_size(self.done)} of {human_size(self.total)} ({share:.0%})"
+            if self.total
+            else human_size(self.done)
+        )
+        if self._reason:
+            return f"{line}; {printable(self._reason)}"
+        line += f", {human_size(rate)}/s"
+        if self.total and rate:
+            line += f", {human_duration(max((self.total - self.done) / rate, 0.0))} left"
+        if self.total and self._bar:
             filled = round(share * _BAR_CELLS)
             return f"[{'#' * filled}{'.' * (_BAR_CELLS - filled)}] {line}"
         return line

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ _Result = TypeVar("_Result")
 
 # Less than this between two failures is no progress.
 _PROGRESS_BYTES = 64 * 1024
+_LONG_SECONDS = 10.0
 
 
 class TransientError(DownloaderError):
@@ -49,6 +51,14 @@ def broken_off(cause: str) -> BeginAgainError:
         cause,
         "Give its hash with --sha256, so that the rest can be asked for, or use an origin that sends ETags.",
     )
+
+
+def _in_words(seconds: float) -> str:
+    """Return how long a wait is; of a long one also when it ends, because a log is read after it was written."""
+    if seconds < _LONG_SECONDS:
+        return human_duration(seconds)
+    end = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    return f"{human_duration(seconds)}, at {end:%H:%M:%S} UTC"
 
 
 def interrupted(cause: str) -> TransientError:
@@ -101,7 +111,7 @@ class Retries:
         wait = self._wait_after(failures, error)
         if failures >= self.attempts or wait > self.longest_wait:
             raise error
-        self.notify(f"{error.cause}; trying again in {human_duration(wait)} ({failures} of {self.attempts})")
+        self.notify(f"{error.cause}; trying again in {_in_words(wait)} ({failures} of {self.attempts})")
         return wait
 
     def _wait_after(self, failures: int, error: TransientError | BeginAgainError) -> float:
