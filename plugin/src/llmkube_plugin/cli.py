@@ -8,28 +8,29 @@ import sys
 import click
 
 from llmkube_plugin import __version__
-from llmkube_plugin.commands.cache_clear import cache_clear
-from llmkube_plugin.commands.cache_list import cache_list
-from llmkube_plugin.commands.cache_preload import cache_preload
-from llmkube_plugin.commands.cache_status import cache_status
-from llmkube_plugin.commands.cache_verify import cache_verify
+from llmkube_plugin.lazy import LazyGroup
 
+# The commands: modules of llmkube_plugin.commands, with the first line of their own help, so that `--help` needs none.
+_ALONE: dict[str, str] = {}
+_CACHE = {
+    "list": "List the entries of caches: release, source, key, claim, size, state, users.",
+    "status": "Show how each cache is: its claim, the pods that mount it, fetches under way, and the last failures.",
+    "preload": "Download weights into a cache before they are needed.",
+    "verify": "Read entries whole and compare every file with the hash it was published with.",
+    "clear": "Remove entries from the caches of a namespace.",
+}
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(context_settings=_SETTINGS)
+@click.group(cls=LazyGroup, lazy=_ALONE, context_settings=_SETTINGS)
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
     """See and manage the model caches of a cluster or of a directory."""
 
 
-@cli.group()
+@cli.group(cls=LazyGroup, lazy=_CACHE)
 def cache() -> None:
     """Model weights that were downloaded once and kept."""
-
-
-for command in (cache_list, cache_status, cache_preload, cache_verify, cache_clear):
-    cache.add_command(command)
 
 
 def main() -> None:
