@@ -132,13 +132,16 @@ class TestOfARelease:
         original = releases.of_kind(items, "Deployment")["spec"]["template"]["spec"]
         spec = job["spec"]["template"]["spec"]
         [fetch] = original["initContainers"]
-        # Its pod will have ended without having used the entry.
-        fetch["env"] = [each for each in fetch["env"] if each["name"] != "LLMKUBE_POD_UID"]
+        # Its pod will have ended without having used the entry, and nobody follows a link in it.
+        of_a_server = {"LLMKUBE_POD_UID", "LLMKUBE_LINK"}
+        assert of_a_server < {each["name"] for each in fetch["env"]}
+        fetch["env"] = [each for each in fetch["env"] if each["name"] not in of_a_server]
+        fetch["volumeMounts"] = [each for each in fetch["volumeMounts"] if each["name"] != "entries"]
         assert spec["containers"] == [fetch]
         assert "initContainers" not in spec
         assert spec["restartPolicy"] == "Never"
         assert spec["nodeSelector"] == {"pool": "gpu"}
-        assert [volume["name"] for volume in spec["volumes"]] == ["model-cache", "tmp", "credentials", "entries"]
+        assert [volume["name"] for volume in spec["volumes"]] == ["model-cache", "tmp", "credentials"]
         # It may run where the GPUs are, and takes none of them.
         assert "nvidia.com/gpu" not in json.dumps(spec["containers"])
         # The user gave the hash: other bytes will not become right by trying again.

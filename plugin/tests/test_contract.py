@@ -44,9 +44,14 @@ def test_labels_annotations_and_names_are_those_of_the_contract() -> None:
     assert agreed["containers"] == {"fetch": contract.CONTAINER_FETCH, "maintenance": contract.CONTAINER_MAINTENANCE}
     assert agreed["variables"] == {
         "podUID": contract.VARIABLE_POD_UID,
+        "link": contract.VARIABLE_LINK,
         "credentials": contract.VARIABLE_CREDENTIALS,
     }
-    assert agreed["volumes"] == {"credentials": contract.VOLUME_CREDENTIALS, "upstream": contract.VOLUME_UPSTREAM}
+    assert agreed["volumes"] == {
+        "credentials": contract.VOLUME_CREDENTIALS,
+        "upstream": contract.VOLUME_UPSTREAM,
+        "entries": contract.VOLUME_ENTRIES,
+    }
     components = [
         contract.COMPONENT_CACHE,
         contract.COMPONENT_PRELOAD,

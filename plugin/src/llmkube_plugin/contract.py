@@ -28,8 +28,10 @@ CONTAINER_MAINTENANCE = "maintenance"
 VOLUME_UPSTREAM = "upstream-"  # how the names of volumes begin whose caches are asked before the origin
 
 VARIABLE_POD_UID = "LLMKUBE_POD_UID"
+VARIABLE_LINK = "LLMKUBE_LINK"
 VARIABLE_CREDENTIALS = "LLMKUBE_CREDENTIALS"
 VOLUME_CREDENTIALS = "credentials"
+VOLUME_ENTRIES = "entries"  # where a server's pod has the links to its entries
 
 EXIT_NAMES = {
     0: "ok",

@@ -9,7 +9,7 @@ from llmkube_plugin import contract, pods
 from llmkube_plugin.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from llmkube_plugin.kube import Object
     from llmkube_plugin.model import Cache
@@ -26,6 +26,9 @@ _CONTROLLER_LABELS = (
     "controller-uid",
     "job-name",
 )
+# A server's pod says under its UID that it uses the entry, and finds it through a link in a directory of its own. The
+# pod of a Job will have ended without having used anything, and nobody follows its link.
+_OF_A_SERVER = (contract.VARIABLE_POD_UID, contract.VARIABLE_LINK, contract.VOLUME_ENTRIES)
 _OUR_LABELS = (contract.LABEL_RELEASE, contract.LABEL_KEY)
 _OUR_ANNOTATIONS = (
     contract.ANNOTATION_SOURCE,
@@ -64,8 +67,7 @@ def preload_from_server(deployment: Object, cache: Cache, entry: pods.Beside | N
     name = entry.container if entry else contract.CONTAINER_FETCH
     fetch = _container(spec.pop("initContainers", []), name, deployment)
     fetch["name"] = contract.CONTAINER_FETCH
-    # A server's pod says under its UID that it uses the entry. This one will have ended without having used it.
-    fetch["env"] = [variable for variable in fetch.get("env", []) if variable["name"] != contract.VARIABLE_POD_UID]
+    _leave_out(_OF_A_SERVER, spec, fetch)
     mounted = {mount["name"] for mount in fetch.get("volumeMounts", [])}
     spec["containers"] = [fetch]
     spec["volumes"] = [volume for volume in spec.get("volumes", []) if volume["name"] in mounted]
@@ -126,12 +128,13 @@ def _container(containers: list[Object], name: str, owner: Object) -> Object:
 
 def _leave_out_credentials(spec: Object, container: Object) -> None:
     """Give a pod that asks no origin nothing that only origins are told."""
-    for place, name, unwanted in (
-        (container, "env", contract.VARIABLE_CREDENTIALS),
-        (container, "volumeMounts", contract.VOLUME_CREDENTIALS),
-        (spec, "volumes", contract.VOLUME_CREDENTIALS),
-    ):
-        place[name] = [item for item in place.get(name, []) if item["name"] != unwanted]
+    _leave_out((contract.VARIABLE_CREDENTIALS, contract.VOLUME_CREDENTIALS), spec, container)
+
+
+def _leave_out(names: Collection[str], spec: Object, container: Object) -> None:
+    """Take variables and volumes away from a pod and its container."""
+    for place, kind in ((container, "env"), (container, "volumeMounts"), (spec, "volumes")):
+        place[kind] = [item for item in place.get(kind, []) if item["name"] not in names]
 
 
 def _retrying(template: Object, fetch: Object) -> dict[str, Any]:
