@@ -33,13 +33,17 @@ def command_name(context: click.Context) -> str:
     return "-".join(context.command_path.split()[1:])
 
 
-def commands(group: click.Group, *words: str) -> Iterator[tuple[str, click.Command]]:
+def commands(group: click.Group, context: click.Context | None = None) -> Iterator[tuple[str, click.Command]]:
     """Yield every command that is no group, with its name in the schema."""
-    for word, command in group.commands.items():
+    context = context or click.Context(group, info_name="llmkube")
+    for word in group.list_commands(context):
+        command = group.get_command(context, word)
+        assert command
+        below = click.Context(command, parent=context, info_name=word)
         if isinstance(command, click.Group):
-            yield from commands(command, *words, word)
+            yield from commands(command, below)
         else:
-            yield "-".join((*words, word)), command
+            yield command_name(below), command
 
 
 def options(command: click.Command) -> set[str]:

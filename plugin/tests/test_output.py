@@ -86,3 +86,50 @@ class TestSomethingUnforeseen:
 
         with pytest.raises(ZeroDivisionError):
             cli.main()
+
+
+class TestOnATerminal:
+    """Tables fit where they are read; what a program or `-o wide` gets is whole."""
+
+    ROW = ("my-release", "hf://organization/repository-of-a-model/weights-q4_k_m.gguf", "a6372a71da5d60b2")
+    WIDE: tuple[Column[tuple[str, ...]], ...] = (
+        Column("RELEASE", lambda row: row[0], shorten=True),
+        Column("SOURCE", lambda row: row[1], shorten=True),
+        Column("KEY", lambda row: row[2]),
+    )
+
+    @pytest.fixture(autouse=True)
+    def tools(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setenv("NO_COLOR", "1")
+        self.monkeypatch, self.captured = monkeypatch, capsys
+
+    def printed(self, columns: int, form: str = "table", *, terminal: bool = True) -> list[str]:
+        self.monkeypatch.setenv("COLUMNS", str(columns))
+        self.monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+        Output(form).rows(self.WIDE, [self.ROW, ("b", "file:///x", "0" * 16)])
+        return self.captured.readouterr().out.splitlines()
+
+    @pytest.mark.parametrize("columns", [60, 75, 88])
+    def test_long_cells_lose_their_middle_until_the_table_fits(self, columns: int) -> None:
+        lines = self.printed(columns)
+
+        assert max(map(len, lines)) == columns
+        assert lines[1].startswith("my-release  hf://")
+        assert "..." in lines[1]
+        assert lines[1].endswith(".gguf  a6372a71da5d60b2")
+
+    def test_a_table_that_fits_is_left_as_it_is(self) -> None:
+        assert self.ROW[1] in self.printed(89)[1]
+
+    def test_what_tells_things_apart_is_left_on_however_narrow_a_terminal(self) -> None:
+        line = self.printed(10)[1]
+
+        assert line.split()[0] == "my-release"
+        assert line.split()[1] == "hf://...m.gguf"
+        assert line.split()[2] == "a6372a71da5d60b2"
+
+    def test_wide_is_never_shortened(self) -> None:
+        assert self.ROW[1] in self.printed(20, "wide")[1]
+
+    def test_off_a_terminal_nothing_is_shortened(self) -> None:
+        assert self.ROW[1] in self.printed(20, terminal=False)[1]

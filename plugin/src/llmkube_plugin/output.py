@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -19,16 +20,24 @@ if TYPE_CHECKING:
 FORMATS = ("table", "wide", "json", "yaml", "name")
 _COLOURS = {"complete": "green", "fetching": "cyan", "failed": "red", "damaged": "red", "partial": "yellow"}
 
+_GAP = "  "
+_CUT = "..."
+_SHORTEST = 14  # characters that are left of a cell on however narrow a terminal
+
 Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
 class Column(Generic[Row]):
-    """A column of a table: its title, the text of its cell, and whether only `-o wide` shows it."""
+    """A column of a table: its title, the text of its cell, and whether only `-o wide` shows it.
+
+    `shorten` allows a narrow terminal to show its cells without their middle.
+    """
 
     title: str
     cell: Callable[[Row], str]
     wide: bool = False
+    shorten: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,11 +53,17 @@ class Output:
         return self.form in ("table", "wide")
 
     def rows(self, columns: Sequence[Column[Row]], rows: Sequence[Row]) -> None:
-        """Print a table, or nothing when there are no rows."""
+        """Print a table, or nothing when there are no rows.
+
+        On a terminal it is made to fit, as far as columns may be shortened; `-o wide` shows all there is.
+        """
         shown = [column for column in columns if self.form == "wide" or not column.wide]
         cells = [[printable(column.cell(row)).replace("\n", " ") for column in shown] for row in rows]
         if cells:
-            click.echo(_table([column.title for column in shown], cells))
+            lines = [[column.title for column in shown], *cells]
+            if self.form == "table" and sys.stdout.isatty():
+                lines = _fitted(lines, [column.shorten for column in shown], shutil.get_terminal_size().columns)
+            click.echo(_table(lines))
 
     def document(self, document: Mapping[str, Any], names: Iterable[str]) -> None:
         """Print the result for a program: the whole document as JSON or YAML, or with `-o name` only the names."""
@@ -59,7 +74,7 @@ class Output:
 
             click.echo(yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True), nl=False)
         else:
-            for name in names:
+            for name in dict.fromkeys(names):
                 click.echo(name)
 
     def text(self, text: str) -> None:
@@ -93,18 +108,42 @@ def is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _table(titles: list[str], cells: list[list[str]]) -> str:
+def _table(lines: list[list[str]]) -> str:
     """Lay out cells in columns, two spaces apart."""
-    widths = [max(len(line[index]) for line in [titles, *cells]) for index in range(len(titles))]
-    lines = [_line(titles, widths), *(_line(line, widths) for line in cells)]
-    return "\n".join(lines)
+    widths = _widths(lines)
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def _widths(lines: list[list[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+
+def _fitted(lines: list[list[str]], shorten: list[bool], room: int) -> list[list[str]]:
+    """Take the middle out of cells, in the widest columns first, until the table is as wide as the room it has."""
+    widths = _widths(lines)
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - room
+    for _ in range(excess):
+        widest = max((width for width, allowed in zip(widths, shorten, strict=True) if allowed), default=0)
+        if widest <= _SHORTEST:
+            break
+        index = next(i for i, width in enumerate(widths) if width == widest and shorten[i])
+        widths[index] -= 1
+    return [[_without_middle(cell, width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+
+
+def _without_middle(text: str, width: int) -> str:
+    """Return a text in at most `width` characters: of a source, both the host and the file's name tell something."""
+    if len(text) <= width:
+        return text
+    tail = (width - len(_CUT)) * 3 // 5
+    return text[: width - len(_CUT) - tail] + _CUT + text[-tail:]
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
     padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
     padded[-1] = cells[-1]
     coloured = [_coloured(text, cell) for text, cell in zip(padded, cells, strict=True)]
-    return "  ".join(coloured).rstrip()
+    return _GAP.join(coloured).rstrip()
 
 
 def _coloured(text: str, cell: str) -> str:

@@ -21,11 +21,11 @@ SCHEMA = 1  # of the documents
 def entry_columns(now: datetime, *, with_namespace: bool = False) -> list[Column[Entry]]:
     """Return the columns of `cache list` on a cluster."""
     columns: list[Column[Entry]] = [
-        Column("RELEASE", lambda entry: ",".join(entry.releases) or "-"),
-        Column("SOURCE", lambda entry: entry.source or "-"),
+        Column("RELEASE", lambda entry: ",".join(entry.releases) or "-", shorten=True),
+        Column("SOURCE", lambda entry: entry.source or "-", shorten=True),
         Column("REVISION", lambda entry: entry.revision or "-", wide=True),
         Column("KEY", _key),
-        Column("CLAIM", lambda entry: entry.claim or "-"),
+        Column("CLAIM", lambda entry: entry.claim or "-", shorten=True),
         Column("SIZE", lambda entry: _size(entry, now)),
         Column("STATE", _state),
         Column("USERS", lambda entry: str(len(entry.users))),
@@ -40,7 +40,7 @@ def entry_columns(now: datetime, *, with_namespace: bool = False) -> list[Column
 def directory_columns(now: datetime) -> list[Column[Entry]]:
     """Return the columns for the entries of a directory, which knows neither releases nor pods."""
     return [
-        Column("SOURCE", lambda entry: entry.source or "-"),
+        Column("SOURCE", lambda entry: entry.source or "-", shorten=True),
         Column("REVISION", lambda entry: entry.revision or "-", wide=True),
         Column("KEY", _key),
         Column("SIZE", lambda entry: _size(entry, now)),

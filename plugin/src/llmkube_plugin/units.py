@@ -9,6 +9,7 @@ import click
 
 _BINARY = ("B", "Ki", "Mi", "Gi", "Ti", "Pi")
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)([EPTGMk]|[EPTGMK]i)?")
+_DURATION = re.compile(r"([0-9]+)([smhd])")
 _FACTORS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
 _FACTORS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50, "Ei": 2**60}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -44,6 +45,12 @@ def age(moment: datetime | None, now: datetime) -> str:
     return "0s"
 
 
+def seconds(text: str) -> float | None:
+    """Return the seconds of a length of time such as `90s`, `5m`, `12h` or `30d`; None for a text that is none."""
+    match = _DURATION.fullmatch(text)
+    return float(int(match[1]) * _SECONDS[match[2]]) if match else None
+
+
 def moment(text: str | None) -> datetime | None:
     """Return the time that an RFC 3339 text names, in UTC; None when there is none."""
     if not text:
@@ -69,7 +76,7 @@ class Duration(click.ParamType[float]):
         """Read the text; fail with the grammar when it is no duration."""
         if isinstance(value, (int, float)):
             return float(value)
-        match = re.fullmatch(r"([0-9]+)([smhd])", str(value))
-        if match is None:
+        length = seconds(str(value))
+        if length is None:
             self.fail(f"{value!r} is no duration; write 90s, 5m, 12h or 30d", param, ctx)
-        return float(int(match[1]) * _SECONDS[match[2]])
+        return length

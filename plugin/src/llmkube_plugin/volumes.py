@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from typing import TYPE_CHECKING
 
 from llmkube_plugin import contract, jobs, pods, units
-from llmkube_plugin.errors import PluginError, downloader_failure
+from llmkube_plugin.errors import PluginError, UnreachableError, downloader_failure
 from llmkube_plugin.model import Volume
 from llmkube_plugin.runs import JobRun
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from llmkube_plugin.kube import Cluster, Object
     from llmkube_plugin.model import Cache
     from llmkube_plugin.output import Output
+
+_AT_ONCE = 8  # Jobs of a scan: enough for the pods to start beside each other, and few beside what else a cluster runs
 
 
 class MaintenanceRun:
@@ -93,11 +96,47 @@ def readable(caches: Iterable[Cache], output: Output) -> list[Cache]:
 def read(
     cluster: Cluster, caches: Iterable[Cache], output: Output, start_seconds: float
 ) -> tuple[list[Volume], list[PluginError]]:
-    """Return what is on the volumes of caches, and why others could not be read."""
-    with running(cluster, caches, ["list"], output) as runs:
-        answers = [_listing_or_failure(run, start_seconds) for run in runs]
+    """Return what is on the volumes of caches, and why others could not be read.
+
+    Volumes are read at the same time, a few at once, and no Job outlives this, whatever happens.
+    """
+    waiting = deque(caches)
+    total, running = len(waiting), deque[MaintenanceRun]()
+    answers: list[Volume | PluginError] = []
+    try:
+        while waiting or running:
+            while waiting and len(running) < _AT_ONCE:
+                started = _start(cluster, waiting.popleft(), output)
+                if isinstance(started, MaintenanceRun):
+                    running.append(started)
+                else:
+                    answers.append(started)
+            if running:
+                answers.append(_listing_or_failure(running[0], start_seconds))
+                running.popleft().delete()
+            if total > 1:
+                output.note(f"Read {len(answers)} of {total} volumes.")
+    finally:
+        _delete(running)
     seen = [answer for answer in answers if isinstance(answer, Volume)]
     return seen, [answer for answer in answers if isinstance(answer, PluginError)]
+
+
+def _start(cluster: Cluster, cache: Cache, output: Output) -> MaintenanceRun | PluginError:
+    """Make the Job that reads a volume. One that the API server refuses must not hide what is on the others."""
+    try:
+        return MaintenanceRun(cluster, cache, ["list"], output)
+    except UnreachableError:
+        raise
+    except PluginError as error:
+        return error
+
+
+def _delete(runs: Iterable[MaintenanceRun]) -> None:
+    """Delete Jobs; that one can not be deleted keeps no other."""
+    with contextlib.ExitStack() as stack:
+        for run in runs:
+            stack.callback(run.delete)
 
 
 def _listing_or_failure(run: MaintenanceRun, start_seconds: float) -> Volume | PluginError:
