@@ -103,6 +103,24 @@ def test_generations_are_entries_of_their_key(layout: Layout, run: Run) -> None:
     assert newest.name in run("list", "--root", layout.root).out
 
 
+def test_what_is_of_no_entry_is_measured_beside_them(run: Run, root: Path, key: str) -> None:
+    nothing = run("list", "--root", root, "-o", "json").json["beside"]
+    layout = Layout(root)
+    for directory, size in (
+        (layout.trash / "gone.0", 100),
+        (layout.adopting / "a", 20),
+        (root, 3),
+        (root / ".hidden", 9),
+    ):
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "file").write_bytes(bytes(size))
+    (root / ".nfs000").write_bytes(bytes(7))
+
+    assert nothing == {"trash": 0, "adopting": 0, "files": 0}
+    assert run("list", "--root", root, "-o", "json").json["beside"] == {"trash": 100, "adopting": 20, "files": 3}
+    assert [entry["key"] for entry in entries(run, root)] == [key]
+
+
 def test_everything_that_takes_space_is_listed(run: Run, root: Path, key: str) -> None:
     (root / key / "config.json").unlink()
     (root / OTHER_KEY).mkdir()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -47,7 +49,26 @@ def list_entries(root: Path) -> dict[str, Any]:
         "root": str(root),
         "volume": usage_json(usage(root)),
         "entries": [_entry_json(entry, _usage_of(layout, entry)) for entry in entries],
+        "beside": _beside(layout),
     }
+
+
+def _beside(layout: Layout) -> dict[str, int]:
+    """Return the bytes below the root that are of no entry: what is on its way out or in, and files of others."""
+    with storage_errors(f"reading {layout.root}"), os.scandir(layout.root) as found:
+        return {
+            "trash": size_of_tree(layout.trash),
+            "adopting": size_of_tree(layout.adopting),
+            "files": sum(map(_size_of_file, found)),
+        }
+
+
+def _size_of_file(found: os.DirEntry[str]) -> int:
+    """Return the bytes of a file of others; 0 for a directory, what vanishes meanwhile, and what file servers hide."""
+    with suppress(FileNotFoundError):
+        if not found.name.startswith(".") and found.is_file(follow_symlinks=False):
+            return found.stat(follow_symlinks=False).st_size
+    return 0
 
 
 def bytes_of(entry: Entry) -> int:
