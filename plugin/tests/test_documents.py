@@ -32,6 +32,7 @@ Calls = dict[str, list[tuple[str, ...]]]
 # {source} are filled in.
 ON_A_CLUSTER: Calls = {
     "cache-list": [("--scan",), ()],
+    "cache-df": [("--scan",), ()],
     "cache-status": [()],
     "cache-preload": [("web",), ("web", "--no-wait"), ("web", "--dry-run")],
     "cache-verify": [()],
@@ -39,6 +40,7 @@ ON_A_CLUSTER: Calls = {
 }
 IN_A_DIRECTORY: Calls = {
     "cache-list": [()],
+    "cache-df": [()],
     "cache-status": [()],
     "cache-preload": [("{source}",)],
     "cache-verify": [()],

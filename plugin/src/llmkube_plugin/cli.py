@@ -14,6 +14,7 @@ from llmkube_plugin.lazy import LazyGroup
 _ALONE: dict[str, str] = {}
 _CACHE = {
     "list": "List the entries of caches: release, source, key, claim, size, state, users.",
+    "df": "Show who holds the space of each cache, and what of it can be had back.",
     "status": "Show how each cache is: its claim, the pods that mount it, fetches under way, and the last failures.",
     "preload": "Download weights into a cache before they are needed.",
     "verify": "Read entries whole and compare every file with the hash it was published with.",

@@ -78,7 +78,8 @@ class Entry:
 class Volume:
     """What the downloader listed on a volume, and when.
 
-    `entries` are as in `llmkube-downloader list -o json`; `total` and `free` are bytes.
+    `entries` are as in `llmkube-downloader list -o json`; `total` and `free` are bytes, and so are `trash`, which was
+    removed and is not gone yet, and `adopting`, which is to become entries.
     """
 
     namespace: str
@@ -87,6 +88,8 @@ class Volume:
     entries: tuple[dict[str, Any], ...]
     total: int | None = None
     free: int | None = None
+    trash: int = 0
+    adopting: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from llmkube_plugin.kube import Cluster, Object
+    from llmkube_plugin.model import Entry
 
 
 Place = tuple[str, str]  # namespace and claim
@@ -61,6 +62,14 @@ def caches(snapshot: Snapshot) -> list[Cache]:
     return [
         _cache(place, claims.get(place), workloads[place], mounted_by[place]) for place in sorted(places) if place[1]
     ]
+
+
+def by_place(found: Iterable[Entry]) -> dict[Place, list[Entry]]:
+    """Return the entries of each claim."""
+    places: dict[Place, list[Entry]] = defaultdict(list)
+    for entry in found:
+        places[entry.namespace, entry.claim].append(entry)
+    return places
 
 
 def _mounts(all_pods: Iterable[Object]) -> dict[Place, list[Object]]:

@@ -62,6 +62,23 @@ def moment(text: str | None) -> datetime | None:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
+def timestamp(moment: datetime | None) -> str | None:
+    """Return a time in UTC as RFC 3339 writes it, to the second; None for None."""
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time in its two largest units: `2.5s`, `3m 20s`, `1h 5m`, `2d 3h`; `-` for None."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f}s" if seconds < 10 else f"{seconds:.0f}s"
+    units = [(unit, length) for unit, length in reversed(_SECONDS.items()) if seconds >= length][:2]
+    first = f"{int(seconds // units[0][1])}{units[0][0]}"
+    rest = int(seconds % units[0][1] // units[1][1])
+    return f"{first} {rest}{units[1][0]}" if rest else first
+
+
 def now() -> datetime:
     """Return the present time in UTC."""
     return datetime.now(timezone.utc)

@@ -149,4 +149,14 @@ def _listing_or_failure(run: MaintenanceRun, start_seconds: float) -> Volume | P
 def listing(namespace: str, claim: str, report: Object) -> Volume:
     """Return the report of `llmkube-downloader list -o json` as a Volume."""
     space = report["volume"]
-    return Volume(namespace, claim, units.now(), tuple(report["entries"]), space["total"], space["free"])
+    beside = report.get("beside", {})  # downloaders of earlier images do not measure it
+    return Volume(
+        namespace,
+        claim,
+        units.now(),
+        tuple(report["entries"]),
+        space["total"],
+        space["free"],
+        beside.get("trash", 0),
+        beside.get("adopting", 0),
+    )
