@@ -359,3 +359,25 @@ def test_trouble_with_the_volume_ends_a_prune(
     monkeypatch.setattr(removal, "condemn", failing(errno.EIO))
     assert run("prune", "--root", layout.root, "--unused").code == 15
     assert entry.exists()
+
+
+def test_only_the_keys_that_were_named_are_touched(run: Run, layout: Layout, entry: Path) -> None:
+    assert removed(prune(run, layout, "--unused", "--only", "fedcba9876543210")) == []
+    assert prune(run, layout, "--max-bytes", "0", "--only", "fedcba9876543210")["overBytes"] > 0
+    assert entry.exists()
+    assert removed(prune(run, layout, "--unused", "--only", f"fedcba9876543210,{KEY}")) == [(KEY, "unused")]
+    assert not entry.exists()
+
+
+def test_no_key_at_all_can_be_named_too(run: Run, layout: Layout, entry: Path) -> None:
+    assert removed(prune(run, layout, "--unused", "--only=")) == []
+    assert entry.exists()
+
+
+def test_what_only_pods_said_that_are_gone_is_pruned(run: Run, layout: Layout, entry: Path) -> None:
+    lease(layout, POD)
+    assert removed(prune(run, layout, "--unused")) == []
+    assert removed(prune(run, layout, "--unused", "--gone-pods", OTHER_POD)) == []
+    assert entry.exists()
+    assert removed(prune(run, layout, "--unused", "--gone-pods", f"{OTHER_POD},{POD}")) == [(KEY, "unused")]
+    assert not entry.exists()

@@ -287,6 +287,16 @@ def gone_pods_flag() -> Callable[[_Command], _Command]:
     )
 
 
+def only_flag() -> Callable[[_Command], _Command]:
+    """Return the decorator of --only, whose value is None when it is not given."""
+    return flag(
+        "--only",
+        "Keys to touch nothing beside, such as those that a --dry-run named.",
+        type=_Names(),
+        metavar="KEY,...",
+    )
+
+
 def criteria_flags(command: _Command) -> _Command:
     """Add the flags that say what is to be pruned."""
     decorators = [

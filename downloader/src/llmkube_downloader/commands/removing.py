@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llmkube_downloader.commands.answer import answer, reported, warn
-from llmkube_downloader.options import criteria_flags, examples, flag, gone_pods_flag, output_flag, root_flag
+from llmkube_downloader.options import criteria_flags, examples, flag, gone_pods_flag, only_flag, output_flag, root_flag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,18 +49,24 @@ def remove_command(keys: tuple[str, ...], root: Path, force: bool, gone_pods: li
 )
 @root_flag()
 @criteria_flags
+@only_flag()
+@gone_pods_flag()
 @flag("--dry-run", "Remove nothing, and say what would be removed.", is_flag=True)
 @output_flag()
-def prune_command(root: Path, dry_run: bool, output: str, **criteria: Any) -> None:
+def prune_command(
+    root: Path, only: list[str] | None, gone_pods: list[str], dry_run: bool, output: str, **criteria: Any
+) -> None:
     """Remove what is not used: the longest unused first, and never what a pod uses, what is pinned or being fetched.
 
     What one of the criteria asks for is removed. Superseded generations, old damaged copies and attempts that nobody
     went on with are removed in any case.
     """
+    from llmkube_downloader.maintenance.holdings import Scope
     from llmkube_downloader.maintenance.planning import Criteria
     from llmkube_downloader.maintenance.pruning import prune
     from llmkube_downloader.maintenance.text import prune_text
 
     with reported(output):
-        result = prune(root, Criteria(**criteria), dry_run=dry_run)
+        scope = Scope(None if only is None else frozenset(only), frozenset(gone_pods))
+        result = prune(root, Criteria(**criteria), scope, dry_run=dry_run)
     answer(output, result, prune_text(result))

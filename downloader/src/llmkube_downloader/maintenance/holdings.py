@@ -29,6 +29,22 @@ _SLACK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a caller of prune knows and the volume does not tell.
+
+    - only: keys to touch nothing beside; None for no such limit.
+    - gone_pods: UIDs of pods that exist no more; their leases do not count.
+    """
+
+    only: frozenset[str] | None = None
+    gone_pods: frozenset[str] = frozenset()
+
+    def counts(self, use: Use) -> bool:
+        """Return whether a lease is a reason to keep what its pod may use."""
+        return use.pod not in self.gone_pods
+
+
+@dataclass(frozen=True)
 class _Key:
     """What is known of a key.
 
@@ -36,6 +52,7 @@ class _Key:
     - last: when it was last used; None when no lease tells.
     - current: the entry that starters open, and since when; None when no entry is complete.
     - pinned, fetched: whether it is.
+    - meant: whether it may be touched at all.
     """
 
     users: tuple[Use, ...]
@@ -43,19 +60,21 @@ class _Key:
     current: tuple[str, float] | None
     pinned: bool
     fetched: bool
+    meant: bool
 
 
-def holdings(layout: Layout, now: float) -> list[Item]:
+def holdings(layout: Layout, now: float, scope: Scope) -> list[Item]:
     """Return what is ours on a volume; directories of others are left out.
 
     - now: seconds of the file server.
+    - scope: what of it may be touched.
 
     Raises DownloaderError: VOLUME; USAGE for an entry of a newer version.
     """
 
     @cache
     def of(key: str) -> _Key:
-        return _read_key(layout, key, now)
+        return _read_key(layout, key, now, scope)
 
     with storage_errors(f"reading {layout.root}"):
         return [
@@ -66,14 +85,15 @@ def holdings(layout: Layout, now: float) -> list[Item]:
         ]
 
 
-def _read_key(layout: Layout, key: str, now: float) -> _Key:
+def _read_key(layout: Layout, key: str, now: float, scope: Scope) -> _Key:
     leases = uses(layout, key)
     return _Key(
-        users=tuple(use for use in leases if use.is_live(now)),
+        users=tuple(use for use in leases if use.is_live(now) and scope.counts(use)),
         last=last_used(leases),
         current=current(layout, key),
         pinned=is_pinned(layout, key),
         fetched=holder_of(layout, key) is not None,
+        meant=scope.only is None or key in scope.only,
     )
 
 
@@ -93,7 +113,7 @@ def _items(layout: Layout, entry: Entry, key: str, known: _Key) -> Iterator[Item
 def _attempt(path: Path, key: str, known: _Key) -> Item:
     # The writer of a live one rewrites a file in it every few seconds.
     touched = max(each.stat().st_mtime for each in (path, *path.iterdir()))
-    return Item(path, key, Kind.ATTEMPT, size_of_tree(path), touched, "it is being fetched" if known.fetched else "")
+    return Item(path, key, Kind.ATTEMPT, size_of_tree(path), touched, _kept(known, (), pinned=False))
 
 
 def _entry(layout: Layout, entry: Entry, key: str, known: _Key) -> Item:
@@ -116,6 +136,8 @@ def _kept(known: _Key, users: Sequence[Use], *, pinned: bool) -> str:
 
     - users: those who may have it open.
     """
+    if not known.meant:
+        return "it is not among the keys of --only"
     if pinned:
         return "it is pinned"
     if known.fetched:

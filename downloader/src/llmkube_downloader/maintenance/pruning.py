@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
-from llmkube_downloader.maintenance.holdings import holdings
+from llmkube_downloader.maintenance.holdings import Scope, holdings
 from llmkube_downloader.maintenance.keys import opened
 from llmkube_downloader.maintenance.planning import Criteria, Item, Kind, Plan, Victim, plan
 from llmkube_downloader.report import SCHEMA, usage_json
@@ -19,7 +20,7 @@ from llmkube_downloader.store.trash import empty_trash
 from llmkube_downloader.store.volume import usage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from llmkube_downloader.store.layout import Layout
@@ -41,9 +42,10 @@ class _Course:
     pending: int = 0
 
 
-def prune(root: Path, criteria: Criteria, *, dry_run: bool) -> dict[str, Any]:
+def prune(root: Path, criteria: Criteria, scope: Scope, *, dry_run: bool) -> dict[str, Any]:
     """Remove what the criteria ask for, with what is of no use to anybody, as ``prune -o json`` shows it.
 
+    - scope: what may be touched of it.
     - dry_run: change nothing, and say what would be removed.
 
     Raises DownloaderError: USAGE without criteria; NOT_FOUND; VOLUME.
@@ -56,12 +58,12 @@ def prune(root: Path, criteria: Criteria, *, dry_run: bool) -> dict[str, Any]:
         )
     layout = opened(root)
     now = time.time() if dry_run else _now(layout)
-    found, free = holdings(layout, now), usage(root).free
+    found, free = holdings(layout, now, scope), usage(root).free
     course = _Course(plan(found, criteria, now, free))
     if dry_run:
         course.removed = course.plan.victims
     else:
-        _follow(layout, course, found, criteria, now, free)
+        _follow(layout, course, found, partial(plan, criteria=criteria, now=now), free, scope)
         with storage_errors(f"removing from {layout.trash}"):
             empty_trash(layout)
     return _report(root, course, dry_run=dry_run)
@@ -73,14 +75,16 @@ def _now(layout: Layout) -> float:
         return file_server_now(layout.state)
 
 
-def _follow(layout: Layout, course: _Course, found: Sequence[Item], criteria: Criteria, now: float, free: int) -> None:
+def _follow(
+    layout: Layout, course: _Course, found: Sequence[Item], planned: Callable[..., Plan], free: int, scope: Scope
+) -> None:
     """Remove one after the other, and plan again after each: somebody may have begun to use it."""
     left = list(found)
     while course.plan.victims:
         victim = course.plan.victims[0]
         left.remove(victim.item)
         try:
-            course.pending += _remove(layout, victim.item)
+            course.pending += _remove(layout, victim.item, scope)
             course.removed.append(victim)
             free += victim.item.bytes
         except DownloaderError as error:
@@ -88,10 +92,10 @@ def _follow(layout: Layout, course: _Course, found: Sequence[Item], criteria: Cr
                 raise
             left.append(replace(victim.item, kept=error.cause))
             course.refused.append(left[-1])
-        course.plan = plan(left, criteria, now, free)
+        course.plan = planned(left, free=free)
 
 
-def _remove(layout: Layout, item: Item) -> int:
+def _remove(layout: Layout, item: Item, scope: Scope) -> int:
     """Remove an item and return the bytes that the volume does not give back yet.
 
     Raises DownloaderError: POLICY, when somebody uses it or fetches its key.
@@ -104,11 +108,13 @@ def _remove(layout: Layout, item: Item) -> int:
             item.key,
             (name,),
             whole=False,
-            counts=lambda use: use.may_have(name),
+            counts=lambda use: scope.counts(use) and use.may_have(name),
             is_due=lambda: is_superseded(layout, item.key, name),
         )
         return remove_all(layout, [superseded], force=False)
-    return remove_all(layout, [Doomed(item.key, tuple(generations(layout, item.key)))], force=False)
+    return remove_all(
+        layout, [Doomed(item.key, tuple(generations(layout, item.key)), counts=scope.counts)], force=False
+    )
 
 
 def _report(root: Path, course: _Course, *, dry_run: bool) -> dict[str, Any]:
