@@ -2,6 +2,8 @@
 
 import signal
 
+pytest_plugins = ["lanes"]
+
 
 def pytest_configure() -> None:
     """Make Ctrl-C count again: a run in the background of a shell, and its children, inherit that it is ignored."""

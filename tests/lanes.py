@@ -1,0 +1,87 @@
+"""Lets a run use several processes (`pytest -n 2`): which tests stay together, and who runs alone.
+
+What waits (for a cluster, a network, a fault) and what computes then share the machine's cores. A plugin of pytest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+# Where tests are, and what those share a process with that share what takes long to set up; of the rest, the tests of a
+# module stay together. In this order: what needs the machine for itself, what may run beside that, and then the longest
+# first, so that no process is left with a long one in the end.
+_LANES = {
+    "tests/harness/": "cluster",
+    "tests/e2e/test_": "cluster",
+    "tests/chart/": "",
+    "plugin/tests/": "",
+    "tests/gitops/": "gitops",
+    "tests/e2e/nodes/": "nodes",
+    "tests/apiserver/": "apiserver",
+    "tests/faults/": "",
+    "tests/powerloss/": "",
+    "": "",
+}
+# These compare the machine before and after: nothing that changes it may run beside them.
+_ALONE = "tests/harness/"
+_UNSEEN = ("tests/chart/", "plugin/tests/")  # leave no trace that those look for
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give every process whole groups of tests, one after the other."""
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = _group
+    return scheduler
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests for several processes; a run in one process stays as it is."""
+    if _is_worker(config):
+        lanes = list(_LANES)
+        items.sort(key=lambda item: lanes.index(_lane(item.nodeid)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run what compares the machine before and after while nothing else changes it."""
+    if not _is_worker(item.config) or item.nodeid.startswith(_UNSEEN):
+        return (yield)
+    with _turn(item.config, alone=item.nodeid.startswith(_ALONE)):
+        return (yield)
+
+
+@contextlib.contextmanager
+def _turn(config: pytest.Config, *, alone: bool) -> Iterator[None]:
+    """Hold the machine, alone or with others. Who wants it alone shuts the door first, or its turn would never come."""
+    folder = _shared_folder(config)
+    with (folder / "door").open("w") as door, (folder / "machine").open("w") as machine:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        yield
+
+
+def _shared_folder(config: pytest.Config) -> Path:
+    """The temporary folder of the whole run, in which each process has one of its own."""
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    return factory.getbasetemp().parent
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _group(test: str) -> str:
+    """What a test, named by its file and function, shares a process with: others of its lane, or of its module."""
+    return _LANES[_lane(test)] or test.partition("::")[0]
+
+
+def _lane(test: str) -> str:
+    return next(start for start in _LANES if test.startswith(start))
