@@ -41,7 +41,7 @@ help: ## Show this list
 .PHONY: test
 test: lint tools test-chart-lint ## Every test, the ones on the cluster included
 	@$(PYTHON) -m preflight tests
-	@$(HELMS) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+	@trap '$(BIN)/python -m cluster sweep' EXIT; $(HELMS) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 
 .PHONY: test-unit
 test-unit: tools-chart ## What needs neither a cluster nor anything built or installed: seconds

@@ -1,6 +1,6 @@
-"""`python -m cluster prepare|up|down|status|shell [NAME]`: a cluster to work with, kept until `down`.
+"""`python -m cluster prepare|up|down|sweep|status|shell [NAME]`: a cluster to work with, kept until `down`.
 
-`prepare` builds what a cluster needs, so that a later `up` takes seconds.
+`prepare` builds what a cluster needs, so that a later `up` takes seconds. `sweep` removes what killed runs left.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from toolchain.catalog import CLUSTER
 def main() -> None:
     """Dispatches to the command; a failure is one message, not a traceback."""
     parser = argparse.ArgumentParser(prog="cluster", description=__doc__)
-    parser.add_argument("command", choices=["prepare", "up", "down", "status", "shell"])
+    parser.add_argument("command", choices=["prepare", "up", "down", "sweep", "status", "shell"])
     parser.add_argument("name", nargs="?", default="dev")
     parser.add_argument("--nodes", type=int, default=1, choices=range(1, MAX_NODES + 1), help="with `up`, local only")
     arguments = parser.parse_args()
-    commands = {"prepare": _prepare, "down": _down, "status": _status, "shell": _shell}
+    commands = {"prepare": _prepare, "down": _down, "sweep": _sweep, "status": _status, "shell": _shell}
     try:
         if arguments.command == "up":
             _up(arguments.name, arguments.nodes)
@@ -55,11 +55,15 @@ def _up(name: str, nodes: int) -> None:
 
 def _down(name: str) -> None:
     provider.down(name)
+    _sweep(name)
+    print(f"cluster {name} is gone")
+
+
+def _sweep(_: str) -> None:
     if choice() == "local":
         with locked():
             for abandoned in bringup.sweep():
                 print(f"cluster {abandoned} was abandoned: removed")
-    print(f"cluster {name} is gone")
 
 
 def _status(_: str) -> None:
