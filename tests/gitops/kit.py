@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 import yaml
 
 from cluster.local.bringup import LocalCluster
-from e2e.kit import Space
+from e2e.kit import Space, report
+from fakehub import FakeHub
 from gitops.sources import Sources
 from images.build import REPOSITORY
 
@@ -125,3 +126,33 @@ def desired(space: Space) -> dict[str, str]:
 def jobs(space: Space) -> dict[str, str]:
     """The Jobs of a namespace: name and UID."""
     return {job["metadata"]["name"]: job["metadata"]["uid"] for job in space.get("jobs")}
+
+
+def claim_uid(space: Space) -> str:
+    """The UID of the claim of the release `chat`."""
+    return str(space.get("pvc", "chat-model-cache")["metadata"]["uid"])
+
+
+def assert_other_model_by_its_own_job(space: Space, before: dict[str, str]) -> None:
+    """The release `chat` serves OTHER, which a Job of its own downloaded in place of the ones of `before`."""
+    assert space.chat("chat").strip()
+    after = jobs(space)
+    assert len(after) == len(before) == 1
+    assert not before.items() & after.items()
+    assert report(space.pods("chat", "server")[0])["source"] == OTHER
+
+
+def assert_only_claim_left(space: Space, uid: str) -> None:
+    """Of the release `chat` nothing is there but its claim, which is the same and bound."""
+    assert space.get("deployments,jobs,services") == []
+    kept = space.get("pvc", "chat-model-cache")
+    assert (kept["metadata"]["uid"], kept["status"]["phase"]) == (uid, "Bound")
+
+
+def assert_filled_before(space: Space, hub: FakeHub, begun: str) -> None:
+    """The cache's two downloads were complete at the time `begun` (RFC 3339), and nothing was fetched besides."""
+    assert begun >= max(job["status"]["completionTime"] for job in space.get("jobs"))
+    assert report(space.pods("chat", "server")[0])["result"] == "hit"
+    totals = [report(pod)["bytesTotal"] for pod in space.pods("model-cache", "preload")]
+    assert len(totals) == 2
+    assert sum(record.bytes for record in hub.requests if record.listener == "cdn") == sum(totals)

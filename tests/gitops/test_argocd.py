@@ -6,10 +6,22 @@ from functools import partial
 
 import pytest
 
-from e2e.kit import Space, report
+from e2e.kit import Space
 from fakehub import FakeHub
 from gitops.argo import Argo
-from gitops.kit import EXAMPLES, OTHER, SMALL, another, desired, jobs, serving
+from gitops.kit import (
+    EXAMPLES,
+    OTHER,
+    SMALL,
+    another,
+    assert_filled_before,
+    assert_only_claim_left,
+    assert_other_model_by_its_own_job,
+    claim_uid,
+    desired,
+    jobs,
+    serving,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -45,21 +57,15 @@ def test_another_model_is_downloaded_by_a_job_of_its_own_and_deleting_leaves_the
     argo: Argo, space: Space, hub: FakeHub
 ) -> None:
     argo.install("argocd/application.yaml", "chat")
-    before, claim = jobs(space), space.get("pvc", "chat-model-cache")["metadata"]["uid"]
+    before, claim = jobs(space), claim_uid(space)
 
     argo.set_values("chat", model={"source": OTHER})
     argo.settled("chat")
     argo.stage.until("deployment", space.name, "chat", serving)
-    assert space.chat("chat").strip()
-    after = jobs(space)
-    assert len(after) == len(before) == 1
-    assert not before.items() & after.items()
-    assert report(space.pods("chat", "server")[0])["source"] == OTHER
+    assert_other_model_by_its_own_job(space, before)
 
     argo.delete("application", "chat")
-    assert space.get("deployments,jobs,services") == []
-    kept = space.get("pvc", "chat-model-cache")
-    assert (kept["metadata"]["uid"], kept["status"]["phase"]) == (claim, "Bound")
+    assert_only_claim_left(space, claim)
 
     hub.requests.clear()
     argo.install("argocd/application.yaml", "chat")
@@ -91,11 +97,11 @@ def test_what_was_deleted_comes_back_and_a_job_that_does_fetches_nothing(
 
 def test_a_claim_that_left_the_manifests_stays_and_the_application_is_synced(argo: Argo, space: Space) -> None:
     argo.install("argocd/application.yaml", "chat")
-    claim = space.get("pvc", "chat-model-cache")["metadata"]["uid"]
+    claim = claim_uid(space)
     argo.set_values("chat", modelCache={"mode": "ephemeral"})
     argo.settled("chat")
     assert jobs(space) == {}
-    assert space.get("pvc", "chat-model-cache")["metadata"]["uid"] == claim
+    assert claim_uid(space) == claim
     assert argo.refresh("chat")["status"]["sync"]["status"] == "Synced"
 
 
@@ -139,13 +145,7 @@ def test_the_wave_of_the_models_begins_when_the_cache_is_filled(argo: Argo, spac
     argo.stage.sources.commit("Applications", files)
     argo.install("argocd/cache-first/application.yaml", "models", "model-cache", "chat")
     assert space.chat("chat").strip()
-
-    filled = max(job["status"]["completionTime"] for job in space.get("jobs"))
-    assert argo.get("chat")["metadata"]["creationTimestamp"] >= filled
-    assert report(space.pods("chat", "server")[0])["result"] == "hit"
-    totals = [report(pod)["bytesTotal"] for pod in space.pods("model-cache", "preload")]
-    assert len(totals) == 2
-    assert sum(record.bytes for record in hub.requests if record.listener == "cdn") == sum(totals)
+    assert_filled_before(space, hub, argo.get("chat")["metadata"]["creationTimestamp"])
 
     argo.delete("application", "models")
     assert argo.names() == []

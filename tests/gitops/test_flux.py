@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.kit import Space, report
+from e2e.kit import Space
 from fakehub import FakeHub, Fault
 from gitops.flux import Flux
-from gitops.kit import OTHER, SMALL, desired, jobs, serving
+from gitops.kit import (
+    OTHER,
+    SMALL,
+    assert_filled_before,
+    assert_only_claim_left,
+    assert_other_model_by_its_own_job,
+    claim_uid,
+    desired,
+    jobs,
+    serving,
+)
 
 pytestmark = pytest.mark.cluster
 
@@ -46,21 +56,15 @@ def test_another_model_is_downloaded_by_a_job_of_its_own_and_uninstalling_leaves
     flux: Flux, space: Space, hub: FakeHub
 ) -> None:
     flux.install("flux/helm-repository.yaml")
-    before, claim = jobs(space), space.get("pvc", "chat-model-cache")["metadata"]["uid"]
+    before, claim = jobs(space), claim_uid(space)
 
     flux.set_values("chat", model={"source": OTHER})
     flux.ready("chat")
     flux.stage.until("deployment", space.name, "chat", serving)
-    assert space.chat("chat").strip()
-    after = jobs(space)
-    assert len(after) == len(before) == 1
-    assert not before.items() & after.items()
-    assert report(space.pods("chat", "server")[0])["source"] == OTHER
+    assert_other_model_by_its_own_job(space, before)
 
     flux.remove()
-    assert space.get("deployments,jobs,services") == []
-    kept = space.get("pvc", "chat-model-cache")
-    assert (kept["metadata"]["uid"], kept["status"]["phase"]) == (claim, "Bound")
+    assert_only_claim_left(space, claim)
 
     hub.requests.clear()
     flux.install("flux/helm-repository.yaml")
@@ -91,13 +95,7 @@ def test_what_was_deleted_comes_back_and_a_job_that_does_fetches_nothing(
 def test_a_release_that_depends_on_the_cache_waits_until_it_is_filled(flux: Flux, space: Space, hub: FakeHub) -> None:
     flux.install("flux/cache-first.yaml")
     assert space.chat("chat").strip()
-
-    filled = max(job["status"]["completionTime"] for job in space.get("jobs"))
-    assert space.get("deployment", "chat")["metadata"]["creationTimestamp"] >= filled
-    assert report(space.pods("chat", "server")[0])["result"] == "hit"
-    totals = [report(pod)["bytesTotal"] for pod in space.pods("model-cache", "preload")]
-    assert len(totals) == 2
-    assert sum(record.bytes for record in hub.requests if record.listener == "cdn") == sum(totals)
+    assert_filled_before(space, hub, space.get("deployment", "chat")["metadata"]["creationTimestamp"])
 
 
 def test_a_download_that_outlasts_the_timeout_goes_on_and_the_release_becomes_ready(
