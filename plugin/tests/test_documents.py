@@ -37,6 +37,7 @@ ON_A_CLUSTER: Calls = {
     "cache-preload": [("web",), ("web", "--no-wait"), ("web", "--dry-run")],
     "cache-verify": [()],
     "cache-clear": [("{key}", "--yes", "--force"), ("--all", "--dry-run", "--force")],
+    "report": [("--scan",), ()],
 }
 IN_A_DIRECTORY: Calls = {
     "cache-list": [()],
@@ -45,6 +46,7 @@ IN_A_DIRECTORY: Calls = {
     "cache-preload": [("{source}",)],
     "cache-verify": [()],
     "cache-clear": [("{key}", "--yes"), ("--all", "--dry-run")],
+    "report": [()],
 }
 COMMANDS = dict(documents.commands(cli))
 

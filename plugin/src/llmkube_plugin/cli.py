@@ -11,7 +11,9 @@ from llmkube_plugin import __version__
 from llmkube_plugin.lazy import LazyGroup
 
 # The commands: modules of llmkube_plugin.commands, with the first line of their own help, so that `--help` needs none.
-_ALONE: dict[str, str] = {}
+_ALONE = {
+    "report": "Write one page about all caches: who holds their space, entries, errors, downloads.",
+}
 _CACHE = {
     "list": "List the entries of caches: release, source, key, claim, size, state, users.",
     "df": "Show who holds the space of each cache, and what of it can be had back.",

@@ -27,6 +27,7 @@ class Ended:
     finished: datetime | None
     report: Object
     reason: str = ""
+    started: datetime | None = None
 
     @property
     def error(self) -> Object:
@@ -127,6 +128,12 @@ def is_running(pod: Object, container: str) -> bool:
     return any("running" in (status.get("state") or {}) for status in _statuses(pod, container))
 
 
+def running_since(pod: Object, container: str) -> datetime | None:
+    """Return when the container that runs at present was started."""
+    states = [status.get("state") or {} for status in _statuses(pod, container)]
+    return next((units.moment(state["running"].get("startedAt")) for state in states if "running" in state), None)
+
+
 def ended(pod: Object, container: str) -> Iterator[Ended]:
     """Yield how a container ended, the newest first: now, and before it was started again."""
     for status in _statuses(pod, container):
@@ -177,7 +184,8 @@ def _ended(container: str, terminated: Object) -> Ended:
     told = (terminated.get("message") or "").strip()
     if told and not report:  # the end of the log
         reason = f"{reason}: {told.splitlines()[-1]}" if reason else told.splitlines()[-1]
-    return Ended(container, terminated["exitCode"], units.moment(terminated.get("finishedAt")), report, reason)
+    started, finished = units.moment(terminated.get("startedAt")), units.moment(terminated.get("finishedAt"))
+    return Ended(container, terminated["exitCode"], finished, report, reason, started)
 
 
 def parse_report(text: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llmkube_plugin import pods, units
 from llmkube_plugin.model import FETCHING
 from llmkube_plugin.output import Column
+from llmkube_plugin.space import reclaimable_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,6 +97,8 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "created": _time(entry.created),
         "problem": entry.problem or None,
         "directory": entry.directory or None,
+        "pinned": entry.pinned,
+        "reclaimable": reclaimable_bytes(entry),
     }
 
 
