@@ -44,14 +44,16 @@ def test_a_fetch_under_way_shows_the_last_thing_it_said(cluster: FakeKubernetes,
     items = releases.serving()
     running = releases.job_pod({"running": {}}, "Running")
     cluster.add(*items, releases.pod_of(releases.of_kind(items, "Job"), "p", running))
-    cluster.logs["p", "fetch"] = "fetching\n1.0 GiB of 4.0 GiB (25%), 90 MiB/s\n\n"
+    cluster.logs["p", "fetch"] = "fetching\n1.0 GiB of 4.0 GiB (25%), 90 MiB/s, 34s left\n\n"
 
     result = run("cache", "status")
 
-    assert f"  fetching: {releases.TINY} in p\n    1.0 GiB of 4.0 GiB (25%), 90 MiB/s\n" in result.stdout
+    assert f"  fetching: {releases.TINY} in p\n    1.0Gi of 4.0Gi (25%), 90.0Mi/s, 34s left\n" in result.stdout
     assert cluster.asked[-1].query["tailLines"] == "5"
     [fetch] = json.loads(run("cache", "status", "-o", "json").stdout)["caches"][0]["fetching"]
-    assert fetch["progress"] == "1.0 GiB of 4.0 GiB (25%), 90 MiB/s"
+    assert fetch["progress"] == "1.0 GiB of 4.0 GiB (25%), 90 MiB/s, 34s left"
+    assert (fetch["bytesDone"], fetch["bytesTotal"]) == (1 << 30, 4 << 30)
+    assert (fetch["bytesPerSecond"], fetch["secondsLeft"], fetch["stalled"]) == (90 << 20, 34, None)
 
 
 def test_without_the_right_to_read_logs_the_rest_is_shown(cluster: FakeKubernetes, run: Run) -> None:

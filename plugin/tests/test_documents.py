@@ -33,7 +33,7 @@ Calls = dict[str, list[tuple[str, ...]]]
 ON_A_CLUSTER: Calls = {
     "cache-list": [("--scan",), ()],
     "cache-df": [("--scan",), ()],
-    "cache-status": [()],
+    "cache-status": [(), ("--scan",)],
     "cache-preload": [("web",), ("web", "--no-wait"), ("web", "--dry-run")],
     "cache-verify": [()],
     "cache-clear": [("{key}", "--yes", "--force"), ("--all", "--dry-run", "--force")],

@@ -134,6 +134,14 @@ def running_since(pod: Object, container: str) -> datetime | None:
     return next((units.moment(state["running"].get("startedAt")) for state in states if "running" in state), None)
 
 
+def has_not_started(pod: Object) -> bool:
+    """Return whether a pod waits for its first container."""
+    states = [
+        state for status in _statuses(pod) for state in (status.get("state") or {}, status.get("lastState") or {})
+    ]
+    return not is_over(pod) and not any("running" in state or "terminated" in state for state in states)
+
+
 def ended(pod: Object, container: str) -> Iterator[Ended]:
     """Yield how a container ended, the newest first: now, and before it was started again."""
     for status in _statuses(pod, container):

@@ -1,4 +1,4 @@
-"""`helm llmkube cache status`: how the caches are: claims, pods on them, fetches under way, and what went wrong."""
+"""`helm llmkube cache status`: how the caches are: space, pods on them, fetches under way, and what went wrong."""
 
 from __future__ import annotations
 
@@ -7,31 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmkube_plugin import contract, options, pods, render, scan, units
+from llmkube_plugin import contract, fetching, options, pods, render, scan, space, units, volumes, waits
 from llmkube_plugin.connection import Connection, connect
 from llmkube_plugin.entries import entries
 from llmkube_plugin.errors import PluginError
-from llmkube_plugin.model import COMPLETE, FETCHING
+from llmkube_plugin.model import COMPLETE, FAILED, FOREIGN, IN_PLACE
 from llmkube_plugin.places import Directory, own_entries
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from llmkube_plugin.kube import Cluster, Object
-    from llmkube_plugin.model import Cache, Entry
+    from llmkube_plugin.model import Cache, Entry, Volume
     from llmkube_plugin.output import Output
-
-_TAIL = 5  # lines of a log in which the newest progress is looked for
-
-
-@dataclass(frozen=True)
-class Fetch:
-    """A fetch under way: its pod, what it fetches, and the last thing it said."""
-
-    pod: str
-    key: str
-    source: str
-    progress: str
+    from llmkube_plugin.scan import Snapshot
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,9 @@ class Status:
 
     cache: Cache
     entries: list[Entry]
-    fetches: list[Fetch]
+    space: space.Space
+    fetches: list[fetching.Fetch]
+    waits: list[waits.Wait]
 
     @property
     def failed(self) -> list[Entry]:
@@ -48,8 +40,14 @@ class Status:
         return [entry for entry in self.entries if entry.failure]
 
     @property
+    def copies(self) -> dict[str, int]:
+        """How many of the entries that are wanted, or are there, are complete, and how many could not be fetched."""
+        copies = [entry.state for entry in self.entries if entry.state not in (IN_PLACE, FOREIGN)]
+        return {"available": copies.count(COMPLETE), "total": len(copies), "failed": copies.count(FAILED)}
+
+    @property
     def known_bytes(self) -> int:
-        """The size of all entries whose size was reported."""
+        """The size of all entries whose size is known."""
         return sum(entry.bytes or 0 for entry in self.entries)
 
 
@@ -58,28 +56,38 @@ class Status:
 @options.cluster_options
 @options.all_namespaces_option
 @options.directory_option
+@click.option("--scan", "scanning", is_flag=True, help="Read the volumes, through a short Job on each cache.")
+@options.timeout_option
 @options.output_options
 def cache_status(
-    name: str | None, connection: Connection, all_namespaces: bool, directory: Path | None, output: Output
+    name: str | None,
+    connection: Connection,
+    all_namespaces: bool,
+    directory: Path | None,
+    scanning: bool,
+    timeout: float,
+    output: Output,
 ) -> None:
-    """Show how each cache is: its claim, the pods that mount it, fetches under way, and the last failures."""
-    options.refuse_with_directory(directory, {"RELEASE|CLAIM": name, "-A": all_namespaces})
+    """Show how each cache is: its claim, the pods that mount it, fetches under way, and the last failures.
+
+    How full a volume is comes from the newest report of a pod, with its age, or with --scan from the volume itself.
+    """
+    options.refuse_with_directory(directory, {"RELEASE|CLAIM": name, "-A": all_namespaces, "--scan": scanning})
     if directory is not None:
         _show_directory(directory, output)
         return
     cluster = connect(connection)
     snapshot = scan.read(cluster, None if all_namespaces else cluster.namespace)
-    caches = scan.caches(snapshot)
-    found = entries(snapshot, caches)
-    chosen = [_status(cluster, cache, found, snapshot.pods) for cache in caches if _is_meant(cache, found, name)]
-    if name and not chosen:
-        raise PluginError(
-            f"no release and no claim {name!r} has a cache in namespace {cluster.namespace}",
-            "See `helm llmkube cache list -A` for what there is.",
-        )
-    _show(chosen, output)
-    if not chosen:
+    caches = _chosen(snapshot, name, cluster.namespace)
+    readable = volumes.readable(caches, output) if scanning else []
+    seen, failures = volumes.read(cluster, readable, output, timeout)
+    _show(_statuses(cluster, snapshot, caches, seen), output)
+    if not caches:
         output.note("No caches found. -A looks in all namespaces.")
+    for failure in failures[1:]:
+        output.warn(failure.format_message())
+    if failures:
+        raise failures[0]
 
 
 def _show_directory(directory: Path, output: Output) -> None:
@@ -96,38 +104,38 @@ def _show_directory(directory: Path, output: Output) -> None:
             output.text(f"  {entry.state}: {entry.key or entry.directory}, {units.size(entry.bytes)}{detail}")
 
 
-def _is_meant(cache: Cache, found: list[Entry], name: str | None) -> bool:
-    """Return whether a cache is the named claim, or belongs to or is used by the named release."""
-    if name is None or name in (cache.claim, cache.release):
-        return True
-    return any(name in entry.releases for entry in _entries_of(cache, found))
-
-
-def _entries_of(cache: Cache, found: list[Entry]) -> list[Entry]:
-    return [entry for entry in found if (entry.namespace, entry.claim) == (cache.namespace, cache.claim)]
-
-
-def _status(cluster: Cluster, cache: Cache, found: list[Entry], all_pods: tuple[Object, ...]) -> Status:
-    mine = _entries_of(cache, found)
-    fetching = [entry for entry in mine if entry.state == FETCHING]
-    by_name = {pods.name(pod): pod for pod in all_pods if pods.namespace(pod) == cache.namespace}
-    fetches = [
-        Fetch(user, entry.key, entry.source, _progress(cluster, cache.namespace, user, container))
-        for entry in fetching
-        for user in entry.users
-        for container in (pods.fetch_container(by_name[user], entry.key),)
-        if pods.is_running(by_name[user], container)
+def _chosen(snapshot: Snapshot, name: str | None, namespace: str) -> list[Cache]:
+    """Return the caches that are the named claim, or belong to or are used by the named release; all without a name."""
+    caches = scan.caches(snapshot)
+    if name is None:
+        return caches
+    users = {pods.cache_place(item) for item in snapshot.workloads if pods.label(item, contract.LABEL_RELEASE) == name}
+    chosen = [
+        cache for cache in caches if name in (cache.claim, cache.release) or (cache.namespace, cache.claim) in users
     ]
-    return Status(cache, mine, fetches)
+    if not chosen:
+        raise PluginError(
+            f"no release and no claim {name!r} has a cache in namespace {namespace}",
+            "See `helm llmkube cache list -A` for what there is.",
+        )
+    return chosen
 
 
-def _progress(cluster: Cluster, namespace: str, pod: str, container: str) -> str:
-    """Return the last line that a fetch wrote; why it can not be read, when it can not."""
-    try:
-        lines = cluster.log(namespace, pod, container, tail=_TAIL).splitlines()
-    except PluginError as error:
-        return f"its log can not be read: {error.message}"
-    return next((line for line in reversed(lines) if line.strip()), "it has said nothing yet")
+def _statuses(cluster: Cluster, snapshot: Snapshot, caches: list[Cache], seen: list[Volume]) -> list[Status]:
+    found = scan.by_place(entries(snapshot, caches, seen))
+    rooms = space.rooms(snapshot.pods, seen)
+    waiting = waits.waits(cluster, snapshot, caches)
+    return [
+        Status(
+            cache,
+            found[place],
+            space.of(found[place], rooms.get(place)),
+            fetching.fetches(cluster, found[place], snapshot.pods),
+            waiting[place],
+        )
+        for cache in caches
+        for place in ((cache.namespace, cache.claim),)
+    ]
 
 
 def _show(statuses: list[Status], output: Output) -> None:
@@ -141,10 +149,19 @@ def _show(statuses: list[Status], output: Output) -> None:
         loader=jinja2.PackageLoader("llmkube_plugin"), trim_blocks=True, undefined=jinja2.StrictUndefined
     )
     now = units.now()
-    environment.filters |= {"size": units.size, "age": lambda moment: units.age(moment, now), "pod_line": _pod_line}
+    environment.filters |= {"size": units.size, "age": lambda moment: units.age(moment, now)}
     template = environment.get_template("cache-status.txt.j2")
     for status in statuses:
-        output.text(template.render(heading=_heading(status.cache), status=status, wide=output.form == "wide"))
+        output.text(
+            template.render(
+                heading=_heading(status.cache),
+                room=_room(status.space.room, now),
+                mounts=[_pod_line(pod, status.waits) for pod in status.cache.mounted_by],
+                waits=[wait for wait in status.waits if wait.kind != "Pod"],
+                status=status,
+                wide=output.form == "wide",
+            )
+        )
 
 
 def _heading(cache: Cache) -> str:
@@ -158,27 +175,57 @@ def _heading(cache: Cache) -> str:
     return f"{cache.namespace}/{cache.claim}: {', '.join(filter(None, facts))}"
 
 
-def _pod_line(pod: Object) -> str:
+def _room(room: space.Room | None, now: datetime) -> str:
+    if room is None:
+        return "not known yet: no pod has reported, --scan looks"
+    when = "" if room.scanned else f", {units.age(room.observed, now)} ago"
+    return f"{units.size(room.used)} used, {units.size(room.free)} free of {units.size(room.total)}{when}"
+
+
+def _pod_line(pod: Object, waiting: list[waits.Wait]) -> str:
     node = pod["spec"].get("nodeName")
     whose = "" if pods.label(pod, contract.LABEL_RELEASE) else ", not from llmkube"
-    reason = pods.why_waiting(pod)
+    reason = _reason(pod, waiting)
     place = f" on {node}" if node else ""
     return f"{pods.name(pod)}  {pod['status']['phase']}{place}{whose}" + (f": {reason}" if reason else "")
 
 
+def _reason(pod: Object, waiting: list[waits.Wait]) -> str:
+    return next((wait.reason for wait in waiting if (wait.kind, wait.name) == ("Pod", pods.name(pod))), "")
+
+
 def _document(status: Status) -> dict[str, Any]:
-    document = render.cache_document(status.cache)
-    document["pods"] = [_pod_document(pod) for pod in status.cache.mounted_by]
-    document["fetching"] = [vars(fetch) for fetch in status.fetches]
-    document["entries"] = [render.entry_document(entry) for entry in status.entries]
-    return document
+    return {
+        **render.cache_document(status.cache),
+        "space": space.document(status.space),
+        "copies": status.copies,
+        "pods": [_pod_document(pod, status.waits) for pod in status.cache.mounted_by],
+        "fetching": [_fetch_document(fetch) for fetch in status.fetches],
+        "waiting": [vars(wait) for wait in status.waits],
+        "entries": [render.entry_document(entry) for entry in status.entries],
+    }
 
 
-def _pod_document(pod: Object) -> dict[str, Any]:
+def _pod_document(pod: Object, waiting: list[waits.Wait]) -> dict[str, Any]:
     return {
         "name": pods.name(pod),
         "phase": pod["status"].get("phase"),
         "node": pod["spec"].get("nodeName"),
         "key": pods.label(pod, contract.LABEL_KEY) or None,
-        "waiting": pods.why_waiting(pod) or None,
+        "waiting": _reason(pod, waiting) or None,
+    }
+
+
+def _fetch_document(fetch: fetching.Fetch) -> dict[str, Any]:
+    far = fetch.progress
+    return {
+        "pod": fetch.pod,
+        "key": fetch.key or None,
+        "source": fetch.source or None,
+        "progress": fetch.said,
+        "bytesDone": far.done if far else None,
+        "bytesTotal": far.total if far else None,
+        "bytesPerSecond": far.rate if far and not fetch.stalled else None,
+        "secondsLeft": far.left if far and not fetch.stalled else None,
+        "stalled": fetch.stalled or None,
     }
