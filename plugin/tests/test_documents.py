@@ -34,6 +34,7 @@ ON_A_CLUSTER: Calls = {
     "cache-list": [("--scan",), ()],
     "cache-df": [("--scan",), ()],
     "cache-status": [(), ("--scan",)],
+    "cache-plan": [("-f", str(releases.REPOSITORY / "values-examples" / "vision.rendered.yaml"))],
     "cache-preload": [("web",), ("web", "--no-wait"), ("web", "--dry-run")],
     "cache-verify": [()],
     "cache-clear": [("{key}", "--yes", "--force"), ("--all", "--dry-run", "--force")],

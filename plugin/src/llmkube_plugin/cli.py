@@ -18,6 +18,7 @@ _CACHE = {
     "list": "List the entries of caches: release, source, key, claim, size, state, users.",
     "df": "Show who holds the space of each cache, and what of it can be had back.",
     "status": "Show how each cache is: its claim, the pods that mount it, fetches under way, and the last failures.",
+    "plan": "Show which caches a release would make and what it would download, from what `helm template` printed.",
     "preload": "Download weights into a cache before they are needed.",
     "verify": "Read entries whole and compare every file with the hash it was published with.",
     "clear": "Remove entries from the caches of a namespace.",
