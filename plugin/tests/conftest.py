@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import click
 import documents
+from clinic import Clinic, healthy
 from fake_kubernetes import FakeKubernetes
 from terminal import Terminal, plugin
 
@@ -101,3 +102,10 @@ def terminal(environment: dict[str, str]) -> Iterator[Open]:
             return stack.enter_context(Terminal(plugin(*arguments), environment, columns=columns, output=output))
 
         yield opened
+
+
+@pytest.fixture
+def clinic(run: Run, cluster: FakeKubernetes, tmp_path: Path) -> Clinic:
+    """A cluster that has all that a release needs, and a doctor to look at it."""
+    healthy(cluster)
+    return Clinic(run, cluster, tmp_path)

@@ -29,6 +29,26 @@ KINDS = {
     "Job": ("batch/v1", "jobs"),
     "CronJob": ("batch/v1", "cronjobs"),
     "Deployment": ("apps/v1", "deployments"),
+    "Service": ("v1", "services"),
+    "ServiceAccount": ("v1", "serviceaccounts"),
+    "Secret": ("v1", "secrets"),
+    "ConfigMap": ("v1", "configmaps"),
+    "ResourceQuota": ("v1", "resourcequotas"),
+    "LimitRange": ("v1", "limitranges"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
+    "Node": ("v1", "nodes"),
+    "Namespace": ("v1", "namespaces"),
+    "PersistentVolume": ("v1", "persistentvolumes"),
+    "StorageClass": ("storage.k8s.io/v1", "storageclasses"),
+    "CSIDriver": ("storage.k8s.io/v1", "csidrivers"),
+    "CSINode": ("storage.k8s.io/v1", "csinodes"),
+    "PriorityClass": ("scheduling.k8s.io/v1", "priorityclasses"),
+    "RuntimeClass": ("node.k8s.io/v1", "runtimeclasses"),
+}
+# Kinds whose objects belong to no namespace.
+OF_THE_CLUSTER = {
+    *("Node", "Namespace", "PersistentVolume", "StorageClass", "CSIDriver", "CSINode"),
+    *("PriorityClass", "RuntimeClass"),
 }
 PLURALS = {plural: (api, kind) for kind, (api, plural) in KINDS.items()}
 
@@ -128,7 +148,7 @@ class FakeKubernetes:
         with self._lock:
             number = next(self._numbers)
             metadata = item["metadata"]
-            metadata.setdefault("namespace", "default")
+            metadata.setdefault("namespace", "" if item["kind"] in OF_THE_CLUSTER else "default")
             if "name" not in metadata:
                 metadata["name"] = f"{metadata['generateName']}x{number:04}"
             metadata.setdefault("uid", f"uid-{number}")
@@ -237,6 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
         if sub == "log":
             parts = self.fake.written(name, self.query["container"], follow="follow" in self.query)
             self._stream("text/plain", (part.encode() for part in parts))
+        elif not plural:
+            self._discover(self.path.partition("/apis/")[2])
         elif name:
             found = self.fake.objects.get((plural, namespace, name))
             self._json(200, found) if found else self._error(404, f'{plural} "{name}" not found')
@@ -245,6 +267,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream("application/json", (json.dumps(event).encode() + b"\n" for event in events))
         else:
             self._list(plural, namespace)
+
+    def _discover(self, api: str) -> None:
+        """Tell which kinds of a group and version there are."""
+        kinds = [{"kind": kind} for kind, (version, _) in KINDS.items() if version == api]
+        if kinds:
+            self._json(200, {"kind": "APIResourceList", "groupVersion": api, "resources": kinds})
+        else:
+            self._error(404, "the server could not find the requested resource")
 
     def do_POST(self) -> None:
         plural, _, _, _ = self._look()
@@ -271,9 +301,9 @@ class _Handler(BaseHTTPRequestHandler):
         steps = path.strip("/").split("/")
         steps = steps[2:] if steps[0] == "api" else steps[3:]
         namespace = ""
-        if steps[0] == "namespaces":
+        if steps[:1] == ["namespaces"] and len(steps) > 2:
             namespace, steps = steps[1], steps[2:]
-        plural, name, sub = [*steps, "", ""][:3]
+        plural, name, sub = [*steps, "", "", ""][:3]
         return plural, namespace, name, sub
 
     def _refused(self, verb: str, plural: str) -> bool:

@@ -28,7 +28,7 @@ def helm(variable: str = "HELM") -> str:
 
 
 @functools.cache
-def _rendered(release: str, values: str) -> str:
+def rendered(release: str, values: str) -> str:
     done = subprocess.run(
         [helm(), "template", release, str(REPOSITORY / "charts" / "llmkube"), "--values", "-"],
         input=values,
@@ -43,8 +43,8 @@ def _rendered(release: str, values: str) -> str:
 def release(name: str, **values: Any) -> list[Object]:
     """Return the objects of a release, without those that the plugin never asks for."""
     known = ("Deployment", "Job", "CronJob", "PersistentVolumeClaim")
-    rendered = yaml.safe_load_all(_rendered(name, json.dumps(values)))
-    return [copy.deepcopy(item) for item in rendered if item and item["kind"] in known]
+    items = yaml.safe_load_all(rendered(name, json.dumps(values)))
+    return [copy.deepcopy(item) for item in items if item and item["kind"] in known]
 
 
 def serving(name: str = "web", source: str = TINY, **cache: Any) -> list[Object]:

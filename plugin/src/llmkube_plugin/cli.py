@@ -13,6 +13,7 @@ from llmkube_plugin.lazy import LazyGroup
 # The commands: modules of llmkube_plugin.commands, with the first line of their own help, so that `--help` needs none.
 _ALONE = {
     "report": "Write one page about all caches: who holds their space, entries, errors, downloads.",
+    "doctor": "Find what would make an install fail or hang, before it does.",
 }
 _CACHE = {
     "list": "List the entries of caches: release, source, key, claim, size, state, users.",

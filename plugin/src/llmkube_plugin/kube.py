@@ -89,8 +89,8 @@ class Cluster:
             if not more:
                 return found, answer["metadata"].get("resourceVersion", "")
 
-    def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """Return one object; NotFoundError when it does not exist."""
+    def get(self, kind: Kind, namespace: str | None, name: str) -> Object:
+        """Return one object, of the cluster without a namespace; NotFoundError when it does not exist."""
         request = Request(self.server, "get", kind.plural, namespace, name)
         return self._json(request, "GET", kind.path(namespace, name))
 

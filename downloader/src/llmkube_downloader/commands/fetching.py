@@ -43,7 +43,7 @@ def fetch_command(source: str, root: Path, output: str, link: Path | None, repor
 
     with reported(output, report):
         request = Request(
-            source=_parsed(source, flags),
+            source=source_of(source, flags),
             root=root,
             hashes=flags["sha256"],
             allow_http=flags["allow_http"],
@@ -74,7 +74,7 @@ def key_command(source: str, output: str, **flags: Any) -> None:
     from llmkube_downloader.report import SCHEMA
 
     with reported(output):
-        parsed = _parsed(source, flags)
+        parsed = source_of(source, flags)
     answer(output, {"schema": SCHEMA, "key": parsed.key, "canonical": parsed.canonical}, parsed.key)
 
 
@@ -92,7 +92,8 @@ def _link(path: Path, entry: str) -> None:
         ) from error
 
 
-def _parsed(source: str, flags: dict[str, Any]) -> Source:
+def source_of(source: str, flags: dict[str, Any]) -> Source:
+    """Return a source with the selection that flags make."""
     from llmkube_downloader.key import parse_source
 
     return parse_source(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llmkube_downloader.doctor.contents import examine
 from llmkube_downloader.doctor.finding import Finding, Level, fine, of_error, problem, warning
 from llmkube_downloader.doctor.mounts import judge, kind_of
+from llmkube_downloader.doctor.origin import ask
 from llmkube_downloader.doctor.probes import try_out
 from llmkube_downloader.errors import DownloaderError, ExitCode
 from llmkube_downloader.report import SCHEMA, usage_json
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from llmkube_downloader.key import Source
     from llmkube_downloader.store.mounts import Mount
 
 _DIRECTORY, _ACCESS, _SPACE, _FILES, _CLOCK = "directory", "access", "space", "number of files", "clock"
@@ -32,14 +34,21 @@ _SCARCE = 0.05
 _CLOCK_SECONDS = 60.0
 
 
-def diagnose(root: Path) -> dict[str, Any]:
-    """Return what is to be said about the directory of a cache, as ``doctor -o json`` shows it."""
+def diagnose(root: Path, source: Source | None = None, allow_http: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return what is to be said about the directory of a cache, as ``doctor -o json`` shows it.
+
+    - source: a source whose origin is asked, too.
+    - allow_http: hosts that may be asked without encryption.
+    """
     if not root.is_dir():
         return _report(root, None, [_absent(root)])
     mount = mount_of(root)
     findings = [judge(mount, root), *_writing(root, mount)]
     findings += [finding for check in (_space, _number_of_files) for finding in check(root)]
-    return _report(root, mount, findings + examine(Layout(root)))
+    findings += examine(Layout(root))
+    if source is not None:
+        findings += ask(source, Layout(root), allow_http)
+    return _report(root, mount, findings)
 
 
 def exit_code(report: dict[str, Any]) -> int:

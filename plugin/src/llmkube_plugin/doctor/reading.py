@@ -1,0 +1,111 @@
+"""Where releases to examine come from: the cluster, manifests, or values that are rendered."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from llmkube_plugin import contract, kube, pods
+from llmkube_plugin.doctor.subject import Subject
+from llmkube_plugin.errors import PluginError
+from llmkube_plugin.installation import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llmkube_plugin.doctor.facts import Facts
+    from llmkube_plugin.kube import Object
+
+_CHART = ROOT / "charts" / "llmkube"  # of the clone that the plugin runs from
+RENDERED = "Give what `helm template RELEASE CHART` writes."
+_KINDS = (kube.DEPLOYMENTS, kube.JOBS, kube.CRONJOBS, kube.CLAIMS)
+
+
+def installed(cluster: Facts, release: str | None) -> Subject:
+    """Return a release that is there, or all of the namespace.
+
+    Raises PluginError when there is no release of that name.
+    """
+    listed = [item for kind in _KINDS for item in cluster.own(kind) or []]
+    wanted = [item for item in listed if pods.label(item, contract.LABEL_RELEASE)]
+    found = tuple(item for item in wanted if release in (None, pods.label(item, contract.LABEL_RELEASE)))
+    if release and not found and not cluster.denied:
+        known = ", ".join(sorted({pods.label(item, contract.LABEL_RELEASE) for item in wanted})) or "none"
+        raise PluginError(
+            f"there is no release {release!r} in namespace {cluster.namespace}; there are: {known}",
+            "One that is not installed yet is examined by its values (-f, --set) or its manifests (--manifests).",
+        )
+    return Subject(cluster.namespace, found, planned=False, live=_live(cluster))
+
+
+def planned(cluster: Facts, text: str, origin: str) -> Subject:
+    """Return what manifests would install; `origin` says where they come from.
+
+    Raises PluginError when they are no manifests, or have nothing of the chart.
+    """
+    objects = tuple(each for each in _parsed(text, origin) if not _is_test(each))
+    if not any(pods.label(each, contract.LABEL_RELEASE) for each in objects):
+        raise PluginError(
+            f"{origin} has no object of the llmkube chart",
+            RENDERED,
+        )
+    return Subject(cluster.namespace, objects, planned=True, live=_live(cluster))
+
+
+def _live(cluster: Facts) -> tuple[Object, ...]:
+    return tuple(item for kind in (kube.PODS, kube.CLAIMS) for item in cluster.own(kind) or [])
+
+
+def _parsed(text: str, origin: str) -> list[Object]:
+    import yaml
+
+    try:
+        documents = [each for each in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
+        objects = [item for each in documents for item in (each["items"] if each["kind"] == "List" else [each])]
+        for item in objects:
+            item["metadata"]["name"]
+            item["apiVersion"]
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise PluginError(f"{origin} holds no manifests of Kubernetes: {error}", RENDERED) from error
+    return objects
+
+
+def _is_test(item: Object) -> bool:
+    """Return whether only `helm test` makes an object."""
+    return "test" in pods.annotation(item, "helm.sh/hook")
+
+
+def render(release: str, chart: str | None, arguments: Sequence[str], namespace: str) -> str:
+    """Return the manifests that helm renders from values.
+
+    Raises PluginError with what helm said when it refuses them, or when there is no helm or chart.
+    """
+    helm = os.environ.get("HELM_BIN") or shutil.which("helm")
+    if not helm:
+        raise PluginError("there is no helm to render the chart with", "Name its path in HELM_BIN, or use --manifests.")
+    line = [helm, "template", release, chart or _own_chart(), "--namespace", namespace, *arguments]
+    try:
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise PluginError(f"{helm} can not be run: {error.strerror}", "Correct HELM_BIN, or leave it out.") from error
+    if done.returncode != 0:
+        raise PluginError(
+            f"helm does not render these values: {_last_words(done.stderr.splitlines())}", "Correct them."
+        )
+    return done.stdout
+
+
+def _last_words(lines: Iterable[str]) -> str:
+    told = [line.removeprefix("Error: ") for line in lines if line.strip() and not line.startswith("Use --debug")]
+    return "\n".join(told) or "it says nothing"
+
+
+def _own_chart() -> str:
+    if not (_CHART / "Chart.yaml").exists():
+        raise PluginError(
+            "the plugin does not run from a clone with the chart, so it does not know which one to render",
+            "Name the chart with --chart, or its manifests with --manifests.",
+        )
+    return str(_CHART)

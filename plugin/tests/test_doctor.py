@@ -1,0 +1,278 @@
+"""What `helm llmkube doctor` examines, prints and ends with; what each check says is in the files beside this one."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+import releases
+import yaml
+from click.testing import CliRunner
+from clinic import FINE, claim, node, owned
+
+from llmkube_plugin.cli import cli
+from llmkube_plugin.doctor import checks, directory, online
+from llmkube_plugin.doctor.reading import RENDERED
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clinic import Clinic
+
+    from conftest import Run
+
+MISSING = {"modelCache__storageClass": "fast"}
+
+
+def test_a_release_that_needs_nothing_is_fine(clinic: Clinic) -> None:
+    said = clinic.about()
+
+    assert said.count("\n") == 1
+    assert said.endswith("manifests.yaml in namespace default: nothing found\n")
+
+
+def test_nothing_in_the_cluster_is_changed(clinic: Clinic) -> None:
+    clinic.about(**MISSING)
+
+    assert {asked.method for asked in clinic.cluster.asked} == {"GET"}
+
+
+def test_a_problem_ends_with_1_and_a_warning_with_0(clinic: Clinic) -> None:
+    bad = clinic.run("doctor", "--manifests", str(clinic.manifests(**MISSING)))
+    odd = clinic.run("doctor", "--manifests", str(clinic.manifests(imagePullSecrets=[{"name": "none"}])))
+
+    assert (bad.exit_code, bad.stdout.splitlines()[-1].rpartition(": ")[2]) == (1, "1 problem")
+    assert (odd.exit_code, odd.stdout.splitlines()[-1].rpartition(": ")[2]) == (0, "1 warning")
+
+
+def test_the_worst_stands_first_and_all_are_counted(clinic: Clinic) -> None:
+    clinic.cluster.add(node("node-1", has={"nvidia.com/gpu": "1"}))
+    values = {"model__source": "hf://org/repo/tiny.gguf", "imagePullSecrets": [{"name": "none"}], **MISSING}
+
+    said = clinic.about(**values)
+
+    assert re.findall("^[A-Z]+(?= )", said, re.MULTILINE) == ["PROBLEM", "WARNING", "NOTE"]
+    assert said.endswith(": 1 problem, 1 warning, 1 note\n")
+
+
+def test_programs_get_the_same_as_a_document(clinic: Clinic) -> None:
+    (finding,) = clinic.findings(**MISSING)
+
+    assert finding == {
+        "severity": "problem",
+        "check": "storage-class",
+        "objects": [{"kind": "PersistentVolumeClaim", "name": "web-model-cache"}],
+        "what": "It names the storage class fast, which does not exist. There are: standard (default).",
+        "causes": "The claim stays Pending, and so do all pods that mount it: "
+        "`helm install --wait` ends with its timeout.",
+        "action": None,
+        "value": {"path": "modelCache.storageClass", "example": "standard"},
+    }
+
+
+def test_the_names_of_the_checks_that_found_something(clinic: Clinic) -> None:
+    assert (
+        clinic.run("doctor", "--manifests", str(clinic.manifests(**MISSING)), "-o", "name").stdout == "storage-class\n"
+    )
+
+
+def test_wide_says_what_was_looked_at_and_is_fine(clinic: Clinic) -> None:
+    said = clinic.about("-o", "wide", **MISSING)
+
+    (fine,) = [line for line in said.splitlines() if line.startswith("fine: ")]
+    assert set(fine.removeprefix("fine: ").split(", ")) == {check.name for check in checks.CHECKS} - {"storage-class"}
+
+
+class TestAnInstallToCome:
+    """Values are rendered by the helm that runs the plugin."""
+
+    @pytest.fixture(autouse=True)
+    def helm(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HELM_BIN", releases.helm())
+
+    def test_values_are_rendered(self, clinic: Clinic, tmp_path: Path) -> None:
+        (tmp_path / "values.yaml").write_text(json.dumps(FINE))
+
+        result = clinic.run(
+            "doctor", "chat", "-f", str(tmp_path / "values.yaml"), "--set", "modelCache.storageClass=fast"
+        )
+
+        assert "PROBLEM storage-class: PersistentVolumeClaim chat-model-cache\n" in result.stdout
+        assert result.stdout.endswith("\nrelease chat to come in namespace default: 1 problem\n")
+
+    def test_the_value_that_is_named_settles_it(self, clinic: Clinic, tmp_path: Path) -> None:
+        (tmp_path / "values.yaml").write_text(json.dumps(FINE))
+        clinic.cluster.add(node("node-1", taints=[{"key": "team", "effect": "NoSchedule"}]))
+        given = ["doctor", "-f", str(tmp_path / "values.yaml"), "-o", "json"]
+
+        (finding,) = json.loads(clinic.run(*given).stdout)["findings"]
+        value = f"{finding['value']['path']}={json.dumps(finding['value']['example'])}"
+        settled = clinic.run(*given, "--set-json", value)
+
+        assert finding["check"] == "taints"
+        assert json.loads(settled.stdout)["findings"] == []
+
+    def test_what_the_chart_refuses_is_said_in_its_own_words(self, clinic: Clinic) -> None:
+        result = clinic.run("doctor", "--set", "model.source=http://models.example.com/a.gguf,model.size=1Gi")
+
+        assert result.exit_code == 1
+        assert 'add "models.example.com" to downloader.allowHttp' in result.stderr
+        assert "--debug" not in result.stderr
+
+    def test_another_chart_can_be_named(self, clinic: Clinic, tmp_path: Path) -> None:
+        result = clinic.run("doctor", "--chart", str(tmp_path))
+
+        assert result.exit_code == 1
+        assert "Chart.yaml" in result.stderr
+
+    def test_without_helm_the_way_out_is_named(self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("HELM_BIN")
+        monkeypatch.setenv("PATH", "")
+
+        told = clinic.run("doctor", "--set", "a=b").stderr
+
+        assert "there is no helm to render the chart with\nName its path in HELM_BIN, or use --manifests." in told
+
+    def test_without_a_chart_the_way_out_is_named(self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("llmkube_plugin.doctor.reading._CHART", clinic.folder)
+
+        told = clinic.run("doctor", "--set", "a=b").stderr
+
+        assert "does not know which one to render\nName the chart with --chart" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: [", "holds no manifests of Kubernetes"),
+        ("- a\n- b", "holds no manifests of Kubernetes"),
+        ("kind: Secret", "holds no manifests of Kubernetes"),
+        ("{apiVersion: v1, kind: Secret, metadata: {name: a}}", "has no object of the llmkube chart"),
+        ("", "has no object of the llmkube chart"),
+    ],
+)
+def test_what_is_no_manifest_of_ours_is_refused(run: Run, tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "file").write_text(text)
+
+    result = run("doctor", "--manifests", str(tmp_path / "file"))
+
+    assert result.exit_code == 1
+    assert told in result.stderr
+    assert RENDERED in result.stderr
+
+
+def test_manifests_come_through_a_pipe(clinic: Clinic) -> None:
+    result = clinic.run("doctor", "--manifests", "-", answer=clinic.manifests(**MISSING).read_text())
+
+    assert "PROBLEM storage-class" in result.stdout
+
+
+def test_objects_that_the_release_brings_are_not_missed(clinic: Clinic) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hf"}, "stringData": {"HF_TOKEN": "x"}}
+
+    assert clinic.findings(model={**FINE["model"], "existingSecret": "hf"}, extraObjects={"hf": secret}) == []
+
+
+def test_an_upgrade_of_what_is_there_is_fine(clinic: Clinic) -> None:
+    clinic.cluster.add(owned(claim("web-model-cache")))
+
+    assert clinic.findings() == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--manifests", "x", "web"),
+        ("--manifests", "x", "--set", "a=b"),
+        ("--dir", "x", "web"),
+        ("--dir", "x", "-f", "y"),
+    ],
+    ids=" ".join,
+)
+def test_what_means_nothing_together_is_refused(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "x").touch()
+
+    assert run("doctor", *(str(tmp_path / each) if each == "x" else each for each in arguments)).exit_code == 2
+
+
+class TestRights:
+    """What may not be read does not hide the rest."""
+
+    def test_a_note_names_verb_resource_and_namespace(self, clinic: Clinic) -> None:
+        clinic.cluster.refuse("list", "nodes", 403, "no")
+        clinic.cluster.refuse("list", "resourcequotas", 403, "no")
+
+        said = clinic.about(**MISSING)
+
+        assert (
+            "NOTE rights: nodes\n"
+            "  You may not list nodes of the cluster. Not looked at: binding-mode, image, node-resources, "
+            "node-room, node-selector, nodes, taints.\n"
+            "  Ask for a ClusterRole with the verb list on nodes.\n"
+        ) in said
+        assert (
+            "NOTE rights: resourcequotas\n"
+            "  You may not list resourcequotas in namespace default. Not looked at: quota, quota-demands.\n"
+            "  Ask for a Role with the verb list on resourcequotas.\n"
+        ) in said
+        assert "PROBLEM storage-class" in said
+
+    def test_a_user_who_may_read_nothing_gets_notes_only(self, clinic: Clinic) -> None:
+        everything = {plural for plural, _, _ in clinic.cluster.objects} | {"pods", "persistentvolumeclaims", "secrets"}
+        for plural in (*everything, "storageclasses", "csidrivers", "networkpolicies", "services", "deployments"):
+            clinic.cluster.refuse("list", plural, 403, "no")
+            clinic.cluster.refuse("get", plural, 403, "no")
+
+        found = clinic.findings(model={**FINE["model"], "existingSecret": "hf"}, server__priorityClassName="urgent")
+
+        assert {each["check"] for each in found} == {"rights", "priority-class"}
+
+    def test_one_right_less_is_one_note_more(self, clinic: Clinic) -> None:
+        clinic.cluster.refuse("get", "secrets", 403, "no")
+
+        (finding,) = clinic.findings(model={**FINE["model"], "existingSecret": "hf"})
+
+        assert finding["what"] == "You may not get secrets in namespace default. Not looked at: secret, token."
+
+
+class TestADirectory:
+    @pytest.fixture(autouse=True)
+    def no_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KUBECONFIG", "/nonexistent/kubeconfig")
+
+    def test_the_downloader_looks_at_it(self, tmp_path: Path) -> None:
+        result = CliRunner().invoke(cli, ["doctor", "--dir", str(tmp_path)], catch_exceptions=False)
+
+        assert f"NOTE volume: {tmp_path}\n  capabilities: all that a cache needs of a file system" in result.stdout
+
+    def test_what_is_wrong_there_is_a_problem(self, tmp_path: Path) -> None:
+        key = "0123456789abcdef"
+        (tmp_path / key).mkdir()
+        (tmp_path / key / ".llmkube.json").write_text("{")
+
+        result = CliRunner().invoke(cli, ["doctor", "--dir", str(tmp_path)], catch_exceptions=False)
+
+        assert result.exit_code == 1
+        assert f"PROBLEM volume: {tmp_path}\n  entries: " in result.stdout
+        assert "The downloader ends with exit code 13 (integrity)." in result.stdout
+
+
+def test_the_page_and_the_table_of_checks_agree() -> None:
+    page = (releases.REPOSITORY / "docs" / "plugin-doctor.md").read_text()
+
+    listed = re.findall(r"^\| `([a-z-]+)` \| ", page.partition("## The checks")[2], re.MULTILINE)
+    assert listed == [*(check.name for check in checks.CHECKS), online.CHECK, checks.RIGHTS, directory.CHECK]
+
+
+def test_the_values_that_the_page_names_are_the_charts() -> None:
+    values = yaml.safe_load((releases.REPOSITORY / "charts" / "llmkube" / "values.yaml").read_text())
+    page = (releases.REPOSITORY / "docs" / "plugin-doctor.md").read_text().partition("## The checks")[2]
+
+    named = set(re.findall(r"`([a-z]+[A-Za-z]*(?:\.[A-Za-z]+)+)`", page))
+    assert len(named) > 20
+    for path in named - {"requests.storage"}:
+        place = values
+        for part in path.split("."):
+            place = place if place == {} else place[part]
