@@ -268,9 +268,23 @@ CASES = {
         {"model": {"source": "https://models.example.com/tiny.gguf", "size": "3Gi"}},
         """
         PROBLEM claim-size: PersistentVolumeClaim web-model-cache
-          It wants 1Gi, and the weights that are downloaded to it take 3.0Gi.
+          It has 1Gi, and the weights that are downloaded to it take 3.0Gi.
           The download ends with exit code 14 (no-space).
           Set modelCache.size: "4Gi"
+        """,
+    ),
+    "claim-size, of others": Case(
+        [claim("mine")],
+        {
+            "modelCache__mode": "existingClaim",
+            "modelCache__claimName": "mine",
+            "model": {"source": "https://models.example.com/tiny.gguf", "size": "3Gi"},
+        },
+        """
+        PROBLEM claim-size: PersistentVolumeClaim mine
+          It has 1Gi, and the weights that are downloaded to it take 3.0Gi.
+          The download ends with exit code 14 (no-space).
+          Let the claim grow.
         """,
     ),
     "ephemeral-space": Case(

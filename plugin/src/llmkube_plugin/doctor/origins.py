@@ -9,7 +9,7 @@ from llmkube_plugin.doctor import facts
 from llmkube_plugin.doctor.amounts import amount
 from llmkube_plugin.doctor.finding import NOTE, PROBLEM, WARNING, Finding, Value
 from llmkube_plugin.doctor.nodes import is_ready, selected
-from llmkube_plugin.doctor.storage import unbound, values_of
+from llmkube_plugin.doctor.storage import values_of
 from llmkube_plugin.doctor.subject import title, variables
 
 if TYPE_CHECKING:
@@ -59,13 +59,16 @@ def _shown(source: str) -> str:
 
 def claim_size(subject: Subject, _: Facts) -> Iterator[Finding]:
     """Find claims that are smaller than what is to be downloaded to them."""
-    for claim in unbound(subject):
-        needed = sum(_declared(subject, pods.name(claim)).values())
+    own = {pods.name(claim): claim for claim in subject.claims}
+    for name, claim in sorted({**subject.live_claims, **own}.items()):
+        needed = sum(_declared(subject, name).values())
         size = claim["spec"]["resources"]["requests"]["storage"]
+        if name not in own:
+            size = (claim.get("status", {}).get("capacity") or {}).get("storage", size)
         if needed > amount(size):
-            what = f"It wants {size}, and the weights that are downloaded to it take {units.size(needed)}."
-            value = Value(f"{values_of(claim)}.size", _with_headroom(needed))
-            yield Finding(PROBLEM, (title(claim),), what, _FULL, "", value)
+            what = f"It has {size}, and the weights that are downloaded to it take {units.size(needed)}."
+            value = Value(f"{values_of(claim)}.size", _with_headroom(needed)) if name in own else None
+            yield Finding(PROBLEM, (title(claim),), what, _FULL, "" if value else "Let the claim grow.", value)
 
 
 def free_space(subject: Subject, _: Facts) -> Iterator[Finding]:
