@@ -100,6 +100,9 @@ class TestThePage:
         assert "2026-01-02 03:26 hf://org/chat-8b-instruct/chat-8b-q4_k_m.gguf" in text
         assert "chat-model-cache chat-preload-1 fetched 4.6Gi 3m 32s 22.2Mi/s" in text
         assert "vision-model-cache vision-1 running - 20m so far -" in text
+        assert (
+            text.index("vision-1 running") < text.index("code-preload-1 failed") < text.index("chat-preload-1 fetched")
+        )
         assert "2 starts found everything there and downloaded nothing." in text
 
     def test_it_is_whole_in_itself_and_runs_nothing(self, team: FakeKubernetes, run: Run) -> None:

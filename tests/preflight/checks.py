@@ -53,6 +53,7 @@ _TESTS = [
     Package("iproute2", "ip"),
     Package("e2fsprogs", "mkfs.ext4"),
     Package("xfsprogs", "mkfs.xfs"),
+    Package("chromium", "chromium"),
 ]
 _BENCH = [
     Package("nginx-light", "/usr/sbin/nginx"),

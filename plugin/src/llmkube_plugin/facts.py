@@ -66,7 +66,7 @@ class Facts:
     @property
     def fetches(self) -> list[Fetch]:
         """All fetches, the newest first."""
-        return [fetch for holding in self.holdings for fetch in holding.fetches]
+        return history.newest_first(fetch for holding in self.holdings for fetch in holding.fetches)
 
     @property
     def errors(self) -> int:

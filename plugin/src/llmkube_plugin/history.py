@@ -50,7 +50,12 @@ def fetches(all_pods: Iterable[Object]) -> list[Fetch]:
 
     Kubernetes keeps only the last two runs of a container, and a pod only until it is deleted: more is not known.
     """
-    found = [fetch for pod in all_pods if pods.label(pod, contract.LABEL_RELEASE) for fetch in _of_pod(pod)]
+    ours = (pod for pod in all_pods if pods.label(pod, contract.LABEL_RELEASE))
+    return newest_first(fetch for pod in ours for fetch in _of_pod(pod))
+
+
+def newest_first(found: Iterable[Fetch]) -> list[Fetch]:
+    """Return fetches by the time when they began; one without a time counts as the oldest."""
     return sorted(found, key=lambda fetch: fetch.started.timestamp() if fetch.started else 0.0, reverse=True)
 
 

@@ -81,6 +81,7 @@ def _environment(made: datetime) -> jinja2.Environment:
         "clock": lambda moment: moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
         "segments": segments,
         "reclaimable": space.reclaimable_bytes,
+        "holder": space.holder,
         "kept_because": _kept_because,
         "tone": _tone,
         "waiting": _waiting,
@@ -131,6 +132,8 @@ def _kept_because(entry: Entry) -> str:
     """Say why clearing an entry would free nothing."""
     if entry.state in (ABSENT, PENDING, IN_PLACE):
         return "not here"
+    if not entry.claim:
+        return "goes with its pod"
     reasons = {
         FETCHING: "being downloaded",
         FOREIGN: "not written by llmkube",
