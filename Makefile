@@ -75,6 +75,7 @@ bench: tools-chart ## How fast it is, beside other tools, in one run (the number
 	@$(BIN)/python -m bench.cold
 	@$(BIN)/python -m bench.verify
 	@$(HELMS) $(BIN)/python -m bench.rendering
+	@$(HELMS) $(BIN)/python -m bench.plugin_start
 
 .PHONY: mutation
 mutation: $(MUTATION_STAMP) ## Change the store in thousands of ways and count which the tests notice: an hour, on all cores
@@ -115,14 +116,19 @@ fmt: venv ## Format the Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 .PHONY: docs
-docs: tools-chart ## Regenerate schema, chart README, rendered examples and the table of faults
+docs: tools-chart ## Regenerate schema, chart README, rendered examples, the table of faults and the plugin's verbs
 	@$(BIN)/python tests/tools/values_schema.py charts/llmkube/values.yaml --write
 	@$(HELMS) $(BIN)/python tests/tools/render_examples.py
 	@$(BIN)/python downloader/tests/all_faults.py
+	@$(BIN)/python tests/tools/plugin_completion.py
 
 .PHONY: lock
 lock: venv ## Compile the hash-locked requirements anew
 	@$(BIN)/python tests/tools/lock.py
+
+.PHONY: plugin-package
+plugin-package: venv ## Pack the plugin with all that it needs into dist/, to be installed without a network (ONLY="--python 3.12 ...")
+	@$(BIN)/python tests/tools/plugin_package.py $(ONLY)
 
 .PHONY: tools
 tools: venv ## Build every tool from source (once; they stay in the cache folder)

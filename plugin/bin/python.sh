@@ -1,5 +1,6 @@
-# Finds Python and makes the plugin's virtual environment. Sourced by the other scripts of this folder, which set $here
-# to the folder's path.
+# Finds the plugin's Python environment, and makes it when it is not there yet. Sourced by the other scripts of this
+# folder, which set $here to the folder's path. Completion runs this at every press of a key: the usual way starts no
+# process but cmp.
 
 fail() {
     echo "helm llmkube: $1" >&2
@@ -26,9 +27,19 @@ find_python() {
     fail "no Python 3.10 or newer found on PATH. Install one, or name it in the environment variable LLMKUBE_PYTHON."
 }
 
-# Prints the path of the environment's interpreter; makes the environment when it is not there yet.
-environment_python() {
+# Whether environment.py has left a note of the environment for this folder, and nothing has changed since: not the lock
+# file, not LLMKUBE_PYTHON, and the interpreter is still there. Sets $environment.
+noted() {
+    note=${XDG_CACHE_HOME:-${HOME:-}/.cache}/llmkube/plugin-venv/at$here/note
+    [ -f "$note" ] || return 1
+    { IFS= read -r environment && IFS= read -r chosen; } <"$note" || return 1
+    [ "$chosen" = "${LLMKUBE_PYTHON:-}" ] && [ -x "$environment/bin/python" ] || return 1
+    cmp -s "$here/../requirements.txt" "$environment/requirements.txt"
+}
+
+# Sets $environment to the folder of the environment, which is there afterwards.
+find_environment() {
+    noted && return
     base=$(find_python) || exit 1
-    environment=$("$base" -I -S "$here/../src/llmkube_plugin/environment.py" "$here/../requirements.txt") || exit 1
-    echo "$environment/bin/python"
+    environment=$("$base" -I -S "$here/../src/llmkube_plugin/environment.py" "$here") || exit 1
 }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import click
 import documents
+import releases
 from clinic import Clinic, healthy
 from fake_kubernetes import FakeKubernetes
 from terminal import Terminal, plugin
@@ -50,6 +53,32 @@ class Open(Protocol):
 
 
 _NOT_OF_THE_USER = ("HELM_NAMESPACE", "HELM_KUBECONTEXT", "HELM_KUBEAPISERVER", "HELM_DEBUG", "NO_COLOR")
+
+
+@pytest.fixture(scope="session")
+def plugin_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache folder of users of the installed plugin: one for all tests, as what is made in it takes a while."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of the plugin, with the wheels for the Python that runs this."""
+    system = "macos" if sys.platform == "darwin" else "linux"
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "arm64")
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    folder = tmp_path_factory.mktemp("package")
+    pack = [sys.executable, str(releases.REPOSITORY / "tests" / "tools" / "plugin_package.py"), "--into", str(folder)]
+    subprocess.run([*pack, "--python", python, "--platform", f"{system}-{machine}"], check=True)
+    return next(folder.glob("llmkube-*.tgz"))
+
+
+@pytest.fixture(scope="session")
+def wheels(archive: Path) -> Path:
+    """The folder of the wheels in the package."""
+    with tarfile.open(archive) as tar:
+        tar.extractall(archive.parent, filter="data")
+    return archive.parent / "llmkube" / "plugin" / "wheels"
 
 
 @pytest.fixture

@@ -19,7 +19,11 @@ LOCKS: dict[str, tuple[str, list[str]]] = {
     "requirements/dev.txt": (_ANYWHERE, ["requirements/dev.in", "downloader/pyproject.toml", "plugin/pyproject.toml"]),
     "requirements/mutation.txt": (_ANYWHERE, ["requirements/mutation.in", "downloader/pyproject.toml"]),
     "downloader/requirements.txt": (_ANYWHERE, ["downloader/pyproject.toml"]),
-    "plugin/requirements.txt": (_ANYWHERE, ["plugin/pyproject.toml", "downloader/pyproject.toml"]),
+    "plugin/requirements.txt": (
+        f"{_ANYWHERE} --excludes requirements/plugin-without.in",
+        ["plugin/pyproject.toml", "downloader/pyproject.toml"],
+    ),
+    "requirements/plugin-package.txt": (_ANYWHERE, ["requirements/plugin-package.in"]),
     "tests/toolchain/requirements.txt": (_ANYWHERE, ["tests/toolchain/requirements.in"]),
     "tests/images/model-server/requirements.txt": (_IMAGE, ["tests/images/model-server/requirements.in"]),
     "tests/images/mlx-server/requirements.txt": (_IMAGE, ["tests/images/mlx-server/requirements.in"]),

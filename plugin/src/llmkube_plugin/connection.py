@@ -45,11 +45,20 @@ def connect(connection: Connection) -> Cluster:
     return Cluster(api, connection.namespace or namespace or "default", _impersonation(os.environ))
 
 
+def contexts(connection: Connection) -> Mapping[str, Mapping[str, Any]]:
+    """Return the contexts of kubeconfig by name."""
+    return _read_kubeconfig(_path(connection)).contexts
+
+
+def _path(connection: Connection) -> str:
+    return connection.kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
+
+
 def _load(configuration: Any, connection: Connection) -> str | None:
     """Fill the configuration from kubeconfig or from the pod we run in; return the namespace it names."""
     from kubernetes import config
 
-    path = connection.kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
+    path = _path(connection)
     merged = _read_kubeconfig(path)
     if not merged.contexts:
         return _load_without_kubeconfig(configuration, connection, path)

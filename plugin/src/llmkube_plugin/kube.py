@@ -37,6 +37,7 @@ class Kind:
 
 
 PODS = Kind("pods", "/api/v1")
+NAMESPACES = Kind("namespaces", "/api/v1")
 CLAIMS = Kind("persistentvolumeclaims", "/api/v1")
 EVENTS = Kind("events", "/api/v1")
 JOBS = Kind("jobs", "/apis/batch/v1")

@@ -27,7 +27,11 @@ def cluster_options(command: Command) -> Command:
 
     @click.option("-n", "--namespace", envvar="HELM_NAMESPACE", metavar="NS", help="Namespace of the release.")
     @click.option(
-        "--kube-context", "--context", envvar="HELM_KUBECONTEXT", metavar="NAME", help="Context of kubeconfig to use."
+        "--kube-context",
+        "--context",
+        envvar="HELM_KUBECONTEXT",
+        metavar="CONTEXT",
+        help="Context of kubeconfig to use.",
     )
     @click.option("--kubeconfig", envvar="KUBECONFIG", metavar="FILE", help="Path of the kubeconfig file.")
     @functools.wraps(command)
@@ -76,7 +80,7 @@ def selection_options(command: Command) -> Command:
 directory_option = click.option(
     "--dir",
     "directory",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     metavar="PATH",
     help="Work on this directory instead of a cluster. Needs llmkube-downloader.",
 )
