@@ -164,7 +164,7 @@ def test_all_namespaces_shows_the_namespace_and_asks_for_all(cluster: FakeKubern
 
     assert "No entries found in namespace default" in here.stderr
     assert everywhere.stdout.splitlines()[1].startswith("team-a")
-    assert cluster.asked[-1].path == "/api/v1/persistentvolumeclaims"
+    assert "/api/v1/persistentvolumeclaims" in [asked.path for asked in cluster.asked]
 
 
 def test_names_and_empty_lists_suit_programs(cluster: FakeKubernetes, run: Run) -> None:
@@ -196,7 +196,9 @@ def test_a_list_whose_pages_expire_is_read_in_one(cluster: FakeKubernetes, run: 
     cluster.refuse("list", "pods", 410, "the continue parameter is too old", times=1)
 
     assert releases.TINY_KEY in listed(run)
-    assert "limit" not in next(asked.query for asked in cluster.asked[1:] if asked.path.endswith("/pods"))
+    pages, whole = (asked.query for asked in cluster.asked if asked.path.endswith("/pods"))
+    assert "limit" in pages
+    assert "limit" not in whole
 
 
 class TestScan:

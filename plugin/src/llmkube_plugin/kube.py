@@ -85,7 +85,9 @@ class Cluster:
         while True:
             answer = self._json(request, "GET", kind.path(namespace), [*query, *_query(**{"continue": more})])
             kind_of_items = {"apiVersion": answer["apiVersion"], "kind": answer["kind"].removesuffix("List")}
-            found += [kind_of_items | item for item in answer.get("items") or []]
+            for item in answer.get("items") or []:
+                item.update(kind_of_items)
+                found.append(item)
             more = answer["metadata"].get("continue") or ""
             if not more:
                 return found, answer["metadata"].get("resourceVersion", "")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from llmkube_plugin import contract, kube, pods, units
 from llmkube_plugin.model import Cache
+from llmkube_plugin.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,15 +42,17 @@ class Snapshot:
 
 
 def read(cluster: Cluster, namespace: str | None) -> Snapshot:
-    """Ask the API server for the objects of a namespace, or (None) of all, with one list per kind."""
+    """Ask the API server for the objects of a namespace, or (None) of all, with one list per kind, all at once."""
     ours = contract.LABEL_RELEASE
-    return Snapshot(
-        pods=tuple(cluster.objects(kube.PODS, namespace)),
-        jobs=tuple(cluster.objects(kube.JOBS, namespace, ours)),
-        cronjobs=tuple(cluster.objects(kube.CRONJOBS, namespace, ours)),
-        deployments=tuple(cluster.objects(kube.DEPLOYMENTS, namespace, ours)),
-        claims=tuple(cluster.objects(kube.CLAIMS, namespace)),
-    )
+    lists = {
+        "pods": (kube.PODS, ""),
+        "jobs": (kube.JOBS, ours),
+        "cronjobs": (kube.CRONJOBS, ours),
+        "deployments": (kube.DEPLOYMENTS, ours),
+        "claims": (kube.CLAIMS, ""),
+    }
+    calls = [partial(cluster.objects, kind, namespace, labels) for kind, labels in lists.values()]
+    return Snapshot(**{name: tuple(found) for name, found in zip(lists, together(calls), strict=True)})
 
 
 def caches(snapshot: Snapshot) -> list[Cache]:
