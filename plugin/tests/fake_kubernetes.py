@@ -302,11 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
         steps = path.strip("/").split("/")
         steps = steps[2:] if steps[0] == "api" else steps[3:]
         namespace = ""
-<<<<<<< HEAD
         if steps[:1] == ["namespaces"] and len(steps) > 2:
-=======
-        if steps[0] == "namespaces" and len(steps) > 2:
->>>>>>> c237168 (Complete the plugin's verbs, options and values in bash, zsh and fish)
             namespace, steps = steps[1], steps[2:]
         plural, name, sub = [*steps, "", "", ""][:3]
         return plural, namespace, name, sub

@@ -53,13 +53,10 @@ _TESTS = [
     Package("iproute2", "ip"),
     Package("e2fsprogs", "mkfs.ext4"),
     Package("xfsprogs", "mkfs.xfs"),
-<<<<<<< HEAD
     Package("chromium", "chromium"),
-=======
     Package("bash-completion", "/usr/share/bash-completion/bash_completion"),
     Package("zsh", "zsh"),
     Package("fish", "fish"),
->>>>>>> c237168 (Complete the plugin's verbs, options and values in bash, zsh and fish)
 ]
 _BENCH = [
     Package("nginx-light", "/usr/sbin/nginx"),
