@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 KINDS = {
-    "Namespace": ("v1", "namespaces"),
     "Pod": ("v1", "pods"),
     "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
     "Event": ("v1", "events"),
