@@ -81,3 +81,31 @@ Given the root context. Returns JSON: a list under "items".
 {{- end -}}
 {{- dict "items" $items | toJson -}}
 {{- end -}}
+
+{{/*
+Preferences for the nodes that have GPUs of the server's vendor, by the labels that the vendors' own components put there: GPU
+Feature Discovery and Google's node pools, AMD's operator and node labeller, Intel's rules for Node Feature Discovery. A
+preload Job holds no GPU, so without them it may run where there is none and bind a volume there that the server never
+reaches. They are only preferences, as a cluster need not have these labels.
+Given the root context. Returns JSON: a list of terms under "items".
+*/}}
+{{- define "llmkube.gpu.preferences" -}}
+{{- $names := keys (include "llmkube.gpu.held" . | fromJson) -}}
+{{- with include "llmkube.gpu.resource" . }}{{ $names = append $names . }}{{ end -}}
+{{- $labels := dict
+  "nvidia.com" (list (dict "key" "nvidia.com/gpu.present" "value" "true") (dict "key" "cloud.google.com/gke-accelerator"))
+  "amd.com" (list (dict "key" "feature.node.kubernetes.io/amd-gpu" "value" "true") (dict "key" "amd.com/gpu.device-id"))
+  "gpu.intel.com" (list (dict "key" "intel.feature.node.kubernetes.io/gpu" "value" "true")) -}}
+{{- $items := list -}}
+{{- range $domain, $known := $labels -}}
+{{- $asked := false -}}
+{{- range $names }}{{ if hasPrefix (printf "%s/" $domain) . }}{{ $asked = true }}{{ end }}{{ end -}}
+{{- range $asked | ternary $known list -}}
+{{- $value := .value | default "" -}}
+{{- $match := dict "key" .key "operator" (empty $value | ternary "Exists" "In") -}}
+{{- if $value }}{{ $_ := set $match "values" (list $value) }}{{ end -}}
+{{- $items = append $items (dict "weight" 100 "preference" (dict "matchExpressions" (list $match))) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "items" ($.Values.server.gpu.preferNodes | ternary $items list) | toJson -}}
+{{- end -}}

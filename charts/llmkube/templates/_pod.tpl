@@ -48,7 +48,8 @@ Given the root context.
 {{- end -}}
 
 {{/*
-The user's affinity, and for a claim that only one node can have, a preference for the node where it already is.
+The user's affinity, a preference for nodes with the GPUs that the server asks for, and for a claim that only one node can
+have, a preference for the node where it already is.
 The first pod of a claim may run anywhere. Block storage is bound to a zone rather than a node, so without this the
 scheduler may put a second pod (the server beside a preload Job, another release of a shared claim) on another node, where it
 waits for a volume that is attached elsewhere. Only preferred: pods that are gone must not keep others from starting.
@@ -56,6 +57,11 @@ Given the root context.
 */}}
 {{- define "llmkube.pod.affinity" -}}
 {{- $affinity := include "llmkube.map.compact" .Values.server.affinity | fromYaml -}}
+{{- with get (include "llmkube.gpu.preferences" . | fromJson) "items" -}}
+{{- $node := $affinity.nodeAffinity | default dict -}}
+{{- $wanted := concat ($node.preferredDuringSchedulingIgnoredDuringExecution | default list) . -}}
+{{- $affinity = set $affinity "nodeAffinity" (set $node "preferredDuringSchedulingIgnoredDuringExecution" $wanted) -}}
+{{- end -}}
 {{- if include "llmkube.cache.oneNode" . -}}
 {{- $hash := include "llmkube.claim.gathered" . | sha256sum | trunc 8 -}}
 {{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (dict "llmkube.dev/claim-hash" $hash)) -}}
