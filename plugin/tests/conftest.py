@@ -21,10 +21,10 @@ import documents
 import releases
 from clinic import Clinic, healthy
 from fake_kubernetes import FakeKubernetes
-from terminal import Terminal, plugin
 
 from llmkube_plugin.cli import cli
 from llmkube_plugin.output import Output
+from terminal import Terminal, plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -97,6 +97,7 @@ class FakeKubernetes:
         self._lock = threading.RLock()
         self._closed = False
         self._goes_on = threading.Semaphore(0)
+        self._is_held = threading.Semaphore(0)
         handler = type("Handler", (_Handler,), {"fake": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
@@ -113,8 +114,13 @@ class FakeKubernetes:
         """Let one of those go on whom HELD keeps waiting."""
         self._goes_on.release()
 
+    def until_held(self) -> None:
+        """Wait until somebody is kept waiting by HELD: what comes before it is done then."""
+        assert self._is_held.acquire(timeout=60), "nobody came to where HELD is"
+
     def hold(self) -> None:
         """Wait for `go_on`; in the end nobody waits."""
+        self._is_held.release()
         self._goes_on.acquire()
         if self._closed:
             self._goes_on.release()

@@ -130,4 +130,4 @@ def volume(*entries: Object) -> Script:
 def on_volume(key: str | None, state: str = "complete", **more: Any) -> Object:
     """Return an entry as the downloader lists it."""
     found = {"key": key, "entry": f"/models/{key}", "state": state, "source": TINY, "revision": None}
-    return {**found, "bytes": 5000, "files": 1, "created": "2026-01-01T00:00:00Z", "pods": [], **more}
+    return {**found, "bytes": 5000, "files": 1, "created": "2026-01-01T00:00:00Z", "pinned": False, "pods": [], **more}

@@ -175,15 +175,26 @@ def says_it_uses(cluster: FakeKubernetes, *uids: str) -> None:
 
 
 def test_what_pods_that_are_gone_said_of_an_entry_does_not_keep_it(web: FakeKubernetes, run: Run) -> None:
-    says_it_uses(web, "uid-gone", "uid-over", "uid-here")
-    over, here = releases.stranger("over", "web-model-cache"), releases.stranger("here", "another-claim")
+    says_it_uses(web, "uid-gone", "uid-over")
+    over = releases.stranger("over", "web-model-cache")
     over["metadata"]["uid"], over["status"]["phase"] = "uid-over", "Succeeded"
-    # It may reach the same storage on another way, and says that it does.
-    here["metadata"]["uid"] = "uid-here"
-    web.add(over, here)
+    web.add(over)
 
     assert run("cache", "clear", ORPHAN, "--yes").exit_code == 0
     assert removals(web) == [["remove", ORPHAN, "--gone-pods=uid-gone,uid-over", "-o", "json"]]
+
+
+def test_what_a_pod_says_that_mounts_another_claim_keeps_it(web: FakeKubernetes, run: Run) -> None:
+    # It may reach the same storage on another way.
+    says_it_uses(web, "uid-here")
+    here = releases.stranger("here", "another-claim")
+    here["metadata"]["uid"] = "uid-here"
+    web.add(here)
+
+    result = run("cache", "clear", ORPHAN, "--yes")
+
+    assert result.exit_code == 1
+    assert f"{ORPHAN} in web-model-cache is used by here" in result.stderr
 
 
 def test_a_pod_that_came_while_the_volume_was_read_is_not_taken_for_gone(web: FakeKubernetes, run: Run) -> None:
@@ -198,8 +209,8 @@ def test_a_pod_that_came_while_the_volume_was_read_is_not_taken_for_gone(web: Fa
 
     web.plays = pod_comes
 
-    assert run("cache", "clear", ORPHAN, "--yes").exit_code == 0
-    assert removals(web) == [["remove", ORPHAN, "-o", "json"]]
+    assert "is used by late" in run("cache", "clear", ORPHAN, "--yes").stderr
+    assert removals(web) == []
 
 
 def test_a_pod_that_only_the_volume_knows_is_named_too(web: FakeKubernetes, run: Run) -> None:

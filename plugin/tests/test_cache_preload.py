@@ -360,6 +360,6 @@ def test_interrupted_it_leaves_the_download_to_the_job(
 
     result = run("cache", "preload", "web")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 130
     assert "the download goes on without this command; see `helm llmkube cache status web-model-cache`" in result.stderr
     assert len(web.all("jobs")) == 2

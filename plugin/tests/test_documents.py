@@ -38,6 +38,9 @@ ON_A_CLUSTER: Calls = {
     "cache-preload": [("web",), ("web", "--no-wait"), ("web", "--dry-run")],
     "cache-verify": [()],
     "cache-clear": [("{key}", "--yes", "--force"), ("--all", "--dry-run", "--force")],
+    "cache-prune": [("--unused", "--yes"), ("--older-than", "30d", "--dry-run")],
+    "cache-pin": [("{key}",), ("--model", "web", "--dry-run")],
+    "cache-unpin": [("--model", "{source}")],
     "report": [("--scan",), ()],
     "doctor": [()],
 }
@@ -50,6 +53,9 @@ IN_A_DIRECTORY: Calls = {
     "cache-preload": [("{source}",)],
     "cache-verify": [()],
     "cache-clear": [("{key}", "--yes"), ("--all", "--dry-run")],
+    "cache-prune": [("--unused", "--yes"), ("--max-bytes", "0", "--dry-run")],
+    "cache-pin": [("{key}",), ("{key}", "--dry-run")],
+    "cache-unpin": [("--model", "{source}")],
     "report": [()],
     "doctor": [()],
 }
@@ -99,6 +105,18 @@ def play(job: dict[str, Any]) -> Script:
     if verb == "remove":
         removed = [{"key": releases.TINY_KEY, "bytes": 5000}]
         return releases.maintenance_says({"schema": 1, "root": "/models", "removed": removed})
+    if verb == "prune":
+        removed = [{"key": "00112233445566aa", "entry": "/models/x", "kind": "entry", "bytes": 9, "reason": "unused"}]
+        more = {
+            "dryRun": False,
+            "bytes": 9,
+            "overBytes": 3,
+            "kept": [{"key": releases.TINY_KEY, "cause": "it is used"}],
+        }
+        removed[0]["lastUsed"] = "2026-01-01T00:00:00+00:00"
+        return releases.maintenance_says({"schema": 1, "root": "/models", "removed": removed, **more})
+    if verb in ("pin", "unpin"):
+        return releases.maintenance_says({"schema": 1, "root": "/models", "key": releases.TINY_KEY, "pinned": True})
     report = releases.ended(0, releases.fetched())
     return Script([releases.job_pod(report, "Succeeded")])
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import releases
 from helm_homes import HELMS, PLUGIN, call, user
+
 from terminal import Terminal
 
 if TYPE_CHECKING:

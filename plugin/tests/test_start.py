@@ -62,7 +62,7 @@ def test_help_on_a_command_imports_nothing_heavy(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_the_list_of_commands_says_of_each_what_its_own_help_says(path: tuple[str, ...]) -> None:
-    group = cli
+    group: LazyGroup = cli
     for name in path[:-1]:
         inner = group.get_command(click.Context(group), name)
         assert isinstance(inner, LazyGroup)

@@ -97,6 +97,17 @@ def volume_bytes(node: Local) -> Callable[[str, str], dict[str, int]]:
 
 
 @pytest.fixture
+def volume_file(node: Local) -> Callable[[str, str, str], Path]:
+    """Finds a file of the only entry of a claim, on the volume itself."""
+
+    def find(namespace: str, claim: str, name: str) -> Path:
+        (file,) = _volume_folder(node, namespace, claim).glob(f"*/{name}")
+        return file
+
+    return find
+
+
+@pytest.fixture
 def volume_leases(node: Local) -> Callable[[str, str], list[str]]:
     """Reads, on the volume itself, the UIDs of the pods that say that they use an entry of a claim."""
 

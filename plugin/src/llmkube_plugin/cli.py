@@ -9,6 +9,7 @@ import sys
 import click
 
 from llmkube_plugin import __version__
+from llmkube_plugin.interrupts import listen, stopped
 from llmkube_plugin.lazy import LazyGroup
 
 # The commands: modules of llmkube_plugin.commands, with the first line of their own help, so that `--help` needs none.
@@ -24,11 +25,25 @@ _CACHE = {
     "preload": "Download weights into a cache before they are needed.",
     "verify": "Read entries whole and compare every file with the hash it was published with.",
     "clear": "Remove entries from the caches of a namespace.",
+    "prune": "Remove from each cache of a namespace what is not used, the longest unused first.",
+    "pin": "Keep entries from being removed, until they are unpinned.",
+    "unpin": "Let pinned entries be removed again.",
 }
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-@click.group(cls=LazyGroup, lazy=_ALONE, context_settings=_SETTINGS)
+class _Cli(LazyGroup):
+    """The command line as a whole, which Ctrl-C ends with words of ours."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            raise stopped(interruption) from None
+
+
+@click.group(cls=_Cli, lazy=_ALONE, context_settings=_SETTINGS)
 @click.version_option(__version__, message="%(version)s")
 def cli() -> None:
     """See and manage the model caches of a cluster or of a directory."""
@@ -42,11 +57,12 @@ def cache() -> None:
 def main() -> None:
     """Run the plugin and exit.
 
-    Exit codes: 0 done, 1 failed or refused, 2 wrong usage; when a download or work on a volume fails, the downloader's
-    own code.
+    Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 130 interrupted; when a download or work on a volume fails,
+    the downloader's own code.
     """
-    # A list of a thousand pods is a million objects, none of them garbage: looking for some takes longer than reading it.
+    # A list of a thousand pods is a million objects, none of them garbage: looking takes longer than reading.
     gc.set_threshold(200_000, 20, 20)
+    listen()
     name = "helm llmkube" if os.environ.get("HELM_PLUGIN_NAME") else "helm-llmkube"
     try:
         cli.main(prog_name=name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmkube_plugin import pods
+from llmkube_plugin import interrupts, pods
 from llmkube_plugin.errors import PluginError, downloader_failure
 from llmkube_plugin.installation import DOWNLOADER
 
@@ -84,13 +85,26 @@ def find_downloader() -> Downloader:
 def _run(line: Sequence[str], environment: dict[str, str] | None, *, show: bool) -> tuple[int, str]:
     """Run a program and return its exit code and standard output.
 
-    Interrupted from the keyboard it is given the time to tidy up, instead of being killed.
+    Interrupted, it is given the time to tidy up, instead of being killed.
     """
     errors = None if show else subprocess.DEVNULL
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as process:
-        try:
-            text, _ = process.communicate()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+    process: subprocess.Popen[str] | None = None
+    try:
+        with interrupts.postponed():
+            process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
+        text, _ = process.communicate()
+    except KeyboardInterrupt:
+        if process:
+            _end(process, line[0])
+        raise
     return process.returncode, text
+
+
+def _end(process: subprocess.Popen[str], program: str) -> None:
+    """Ask a program to end, and wait until it has.
+
+    Ctrl-C reaches it by itself, but a signal to us alone does not. The downloader minds only the first one.
+    """
+    process.send_signal(signal.SIGINT)
+    with interrupts.leaving(f"{program} (process {process.pid}) is still ending what it does."):
+        process.communicate()

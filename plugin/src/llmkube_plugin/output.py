@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
+from llmkube_plugin import interrupts
 from llmkube_plugin.errors import PluginError
 from llmkube_plugin.text import printable
 
@@ -99,13 +100,26 @@ class Output:
                 "refusing to remove anything without a confirmation, and standard input is no terminal to ask on",
                 "Look at the plan with --dry-run, then repeat the command with --yes.",
             )
-        if not click.confirm(question, err=True):
-            raise click.Abort
+        if not _agreed(question):
+            raise interrupts.Stopped("Nothing was removed.")
 
 
 def is_terminal() -> bool:
     """Return whether there is somebody to ask."""
     return sys.stdin.isatty()
+
+
+def _agreed(question: str) -> bool:
+    """Ask on the terminal until the answer is yes or no; the end of input is a no.
+
+    click's own prompt would write to standard output, which may be a file that gets the result.
+    """
+    while True:
+        click.echo(f"{printable(question)} [y/N] ", nl=False, err=True)
+        answer = sys.stdin.readline()
+        if answer.strip().lower() in ("y", "yes", "n", "no", ""):
+            return answer.strip().lower() in ("y", "yes")
+        click.echo("Please answer y or n.", err=True)
 
 
 def _table(lines: list[list[str]]) -> str:

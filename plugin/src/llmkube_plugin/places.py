@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from llmkube_plugin import contract, kube, local, pods, scan, volumes
+from llmkube_plugin import acting, choosing, contract, interrupts, kube, local, pods, scan, volumes
+from llmkube_plugin.acting import Outcome, Task
 from llmkube_plugin.entries import entries, identity
 from llmkube_plugin.errors import NotFoundError, PluginError
 from llmkube_plugin.model import ABSENT
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
-    from llmkube_plugin.entries import Identity
-    from llmkube_plugin.kube import Cluster, Object
-    from llmkube_plugin.model import Entry, Volume
+    from llmkube_plugin.choosing import Choice
+    from llmkube_plugin.kube import Cluster
+    from llmkube_plugin.model import Cache, Entry, Volume
     from llmkube_plugin.output import Output
 
 _VERIFIED = (0, contract.EXIT_INTEGRITY)  # that something is damaged is an answer too
@@ -46,30 +47,91 @@ class Claims:
         self._caches = volumes.readable(chosen.values(), output)
 
     def read(self) -> list[Entry]:
-        """Return what is on the volumes."""
+        """Return what is on the volumes, each with the pods that use it."""
         seen, failures = volumes.read(self._cluster, self._caches, self._output, self._timeout)
         if failures:
             raise failures[0]
         found = entries(self._snapshot, self._caches, seen)
-        return [entry for entry in found if entry.scanned and entry.state != ABSENT]
+        return [self._with_users(entry) for entry in found if entry.scanned and entry.state != ABSENT]
+
+    def find(self, choice: Choice) -> list[Entry]:
+        """Return the entries that are meant, as releases name them; the volumes are read for those that none names."""
+        claims = {cache.claim for cache in self._caches}
+        known = [entry for entry in entries(self._snapshot, self._caches) if entry.claim in claims and entry.key]
+        if choice.missing(known):
+            known = self.read()
+        return choosing.chosen(known, choice, "Nothing was done.")
 
     def look_again(self, plan: Iterable[Entry]) -> list[Entry]:
         """Return the same entries with the pods that use them now."""
         self._snapshot = scan.read(self._cluster, self._cluster.namespace)
         now = {cache.claim: cache for cache in scan.caches(self._snapshot)}
-        return [replace(entry, users=now[entry.claim].users(entry.key)) for entry in plan if entry.claim in now]
+        again = [replace(entry, users=now[entry.claim].users(entry.key)) for entry in plan if entry.claim in now]
+        return [self._with_users(entry) for entry in again]
 
-    def remove(self, plan: list[Entry], *, force: bool) -> int:
-        """Remove entries, and return the bytes that this freed."""
-        freed = 0
-        for cache in self._caches:
-            mine = [entry for entry in plan if entry.claim == cache.claim]
-            if mine:
-                arguments = _removal(mine, self._gone(mine), force=force)
-                with volumes.running(self._cluster, [cache], arguments, self._output) as runs:
-                    freed += sum(_freed(run.report(self._timeout)) for run in runs)
-                self._forget({(entry.namespace, entry.claim, entry.key) for entry in mine})
-        return freed
+    def _with_users(self, entry: Entry) -> Entry:
+        """Return an entry with the live pods, too, that said on the volume that they use it.
+
+        They may reach it on another way than by mounting the claim.
+        """
+        said = (
+            pods.name(pod)
+            for pod in self._snapshot.pods
+            if pod["metadata"]["uid"] in entry.leases and not pods.is_over(pod)
+        )
+        return replace(entry, users=tuple(dict.fromkeys((*entry.users, *said))))
+
+    def remove(self, plan: list[Entry], *, force: bool) -> list[Outcome]:
+        """Remove entries; return what came of it on each claim."""
+        gone = self._gone(plan)
+        tasks = [
+            Task(cache, _removal(mine, gone & _leases(mine), force=force), tuple(entry.key for entry in mine))
+            for cache, mine in self._by_cache(plan)
+        ]
+        outcomes = self._carry_out(tasks)
+        for outcome in outcomes:
+            self._forget(outcome.place, (removed["key"] for removed in outcome.report.get("removed", [])))
+        return outcomes
+
+    def prune(self, candidates: list[Entry], criteria: Sequence[str], *, dry_run: bool) -> list[Outcome]:
+        """Prune every claim of what is among the candidates; return what came of it, or would, on each claim."""
+        gone = self._gone(candidates)
+        held = {cache.claim: mine for cache, mine in self._by_cache(candidates)}
+        tasks = [
+            Task(cache, _pruning(criteria, mine := held.get(cache.claim, []), gone & _leases(mine), dry_run=dry_run))
+            for cache in self._caches
+        ]
+        outcomes = self._carry_out(tasks, changes=not dry_run)
+        for outcome in outcomes if not dry_run else ():
+            removed = (item["key"] for item in outcome.report.get("removed", []) if item["kind"] == "entry")
+            self._forget(outcome.place, removed)
+        return outcomes
+
+    def keep(self, plan: Iterable[Entry], *, pinned: bool) -> list[Outcome]:
+        """Pin or unpin entries; return what came of each."""
+        verb = "pin" if pinned else "unpin"
+        return self._carry_out(
+            Task(cache, [verb, entry.key], (entry.key,)) for cache, mine in self._by_cache(plan) for entry in mine
+        )
+
+    def verify(self, plan: Sequence[Entry] | None, *, repair: bool) -> list[Outcome]:
+        """Read entries whole, all with None, and repair them where that is asked for; return what came of it."""
+        flags = ["--repair"] if repair else []
+        if plan is None:
+            tasks = [Task(cache, ["verify", *flags]) for cache in self._caches]
+        else:
+            tasks = [Task(cache, ["verify", *_keys(mine), *flags]) for cache, mine in self._by_cache(plan)]
+        return self._carry_out(tasks, accept=_VERIFIED, changes=repair)
+
+    def _carry_out(self, tasks: Iterable[Task], **more: Any) -> list[Outcome]:
+        return acting.carry_out(self._cluster, tasks, self._timeout, self._output, **more)
+
+    def _by_cache(self, plan: Iterable[Entry]) -> list[tuple[Cache, list[Entry]]]:
+        """Return the entries of each cache that has any."""
+        held: dict[str, list[Entry]] = {}
+        for entry in plan:
+            held.setdefault(entry.claim, []).append(entry)
+        return [(cache, held[cache.claim]) for cache in self._caches if cache.claim in held]
 
     def _gone(self, plan: Iterable[Entry]) -> set[str]:
         """Return the UIDs of the pods that said on a volume that they use an entry, and are gone.
@@ -78,10 +140,11 @@ class Claims:
         """
         existing = self._cluster.objects(kube.PODS, self._cluster.namespace)
         live = {pod["metadata"]["uid"] for pod in existing if not pods.is_over(pod)}
-        return {uid for entry in plan for uid in entry.leases} - live
+        return _leases(plan) - live
 
-    def _forget(self, removed: set[Identity]) -> None:
+    def _forget(self, claim: str, keys: Iterable[str]) -> None:
         """Delete the pods that have ended and whose reports would go on telling of entries that are gone."""
+        removed = {(self._cluster.namespace, claim, key) for key in keys}
         for pod in self._snapshot.pods:
             if not pods.is_over(pod) or identity(pod) not in removed:
                 continue
@@ -91,25 +154,6 @@ class Claims:
                 continue
             except PluginError as error:
                 self._output.warn(f"`cache list` goes on showing an old report: {error.message}")
-
-    def verify(self, keys: Sequence[str]) -> list[Object]:
-        """Read entries whole, all without `keys`; return what the downloader says of each, with its cache."""
-        caches = self._caches
-        if keys:
-            known = entries(self._snapshot, caches)
-            places = {entry.claim for entry in known if entry.key in keys}
-            caches = [cache for cache in caches if cache.claim in places] if len(caches) > 1 else caches
-        if not caches:
-            raise PluginError(
-                f"no release in namespace {self._cluster.namespace} names an entry {' or '.join(keys)}",
-                "Name the claim that holds it with --claim.",
-            )
-        found = []
-        with volumes.running(self._cluster, caches, ["verify", *keys], self._output) as runs:
-            for run in runs:
-                report = run.report(self._timeout, accept=_VERIFIED)
-                found += [{"cache": run.cache.claim, **entry} for entry in report["entries"]]
-        return found
 
 
 class Directory:
@@ -125,22 +169,44 @@ class Directory:
         return volumes.listing("", str(self._directory), self._downloader.run(self._directory, ["list"]))
 
     def read(self) -> list[Entry]:
-        """Return what is in the directory."""
-        return own_entries(self.volume())
+        """Return what is in the directory. Of pods only what they said there is known."""
+        return [
+            replace(entry, users=tuple(f"the pod with UID {uid}" for uid in entry.leases))
+            for entry in own_entries(self.volume())
+        ]
+
+    def find(self, choice: Choice) -> list[Entry]:
+        """Return the entries that are meant."""
+        return choosing.chosen(self.read(), choice, "Nothing was done.")
 
     def look_again(self, plan: list[Entry]) -> list[Entry]:
-        """Return the same entries: the downloader itself looks again for who fetches them."""
+        """Return the same entries: the downloader itself looks again for who uses them."""
         return plan
 
-    def remove(self, plan: list[Entry], *, force: bool) -> int:
-        """Remove entries, and return the bytes that this freed."""
-        return _freed(self._downloader.run(self._directory, _removal(plan, (), force=force)))
+    def remove(self, plan: list[Entry], *, force: bool) -> list[Outcome]:
+        """Remove entries; return what came of it."""
+        with interrupts.leaving("What had not gone yet is still there: see `cache list`."):
+            return [self._run(_removal(plan, (), force=force), _keys(plan))]
 
-    def verify(self, keys: Sequence[str]) -> list[Object]:
-        """Read entries whole, all without `keys`; return what the downloader says of each, with its cache."""
-        show = not self._output.quiet
-        report = self._downloader.run(self._directory, ["verify", *keys], show=show, accept=_VERIFIED)
-        return [{"cache": str(self._directory), **entry} for entry in report["entries"]]
+    def prune(self, candidates: list[Entry], criteria: Sequence[str], *, dry_run: bool) -> list[Outcome]:
+        """Prune what is among the candidates; return what came of it, or would."""
+        with interrupts.leaving("" if dry_run else "What had not gone yet is still there: see `cache list`."):
+            return [self._run(_pruning(criteria, candidates, (), dry_run=dry_run))]
+
+    def keep(self, plan: Iterable[Entry], *, pinned: bool) -> list[Outcome]:
+        """Pin or unpin entries; return what came of each."""
+        verb = "pin" if pinned else "unpin"
+        return [self._run([verb, entry.key], [entry.key]) for entry in plan]
+
+    def verify(self, plan: Sequence[Entry] | None, *, repair: bool) -> list[Outcome]:
+        """Read entries whole, all with None, and repair them where that is asked for; return what came of it."""
+        arguments = ["verify", *_keys(plan or ()), *(["--repair"] if repair else [])]
+        with interrupts.leaving("What was received is kept for the next repair." if repair else ""):
+            return [self._run(arguments, show=not self._output.quiet, accept=_VERIFIED)]
+
+    def _run(self, arguments: Sequence[str], keys: Iterable[str] = (), **more: Any) -> Outcome:
+        report = self._downloader.run(self._directory, arguments, **more)
+        return Outcome(str(self._directory), tuple(keys), report)
 
 
 def own_entries(volume: Volume) -> list[Entry]:
@@ -149,9 +215,23 @@ def own_entries(volume: Volume) -> list[Entry]:
 
 
 def _removal(plan: Iterable[Entry], gone: Collection[str], *, force: bool) -> list[str]:
-    named = [f"--gone-pods={','.join(sorted(gone))}"] if gone else []
-    return ["remove", *(entry.key for entry in plan), *named, *(["--force"] if force else [])]
+    return ["remove", *_keys(plan), *_gone_pods(gone), *(["--force"] if force else [])]
 
 
-def _freed(report: Object) -> int:
-    return sum(removed["bytes"] for removed in report["removed"])
+def _pruning(
+    criteria: Sequence[str], candidates: Iterable[Entry], gone: Collection[str], *, dry_run: bool
+) -> list[str]:
+    only = ",".join(sorted({entry.key for entry in candidates if entry.key}))
+    return ["prune", *criteria, f"--only={only}", *_gone_pods(gone), *(["--dry-run"] if dry_run else [])]
+
+
+def _gone_pods(gone: Collection[str]) -> list[str]:
+    return [f"--gone-pods={','.join(sorted(gone))}"] if gone else []
+
+
+def _keys(plan: Iterable[Entry]) -> list[str]:
+    return [entry.key for entry in plan]
+
+
+def _leases(plan: Iterable[Entry]) -> set[str]:
+    return {uid for entry in plan for uid in entry.leases}

@@ -88,13 +88,13 @@ def entry_document(entry: Entry) -> dict[str, Any]:
         "source": entry.source or None,
         "revision": entry.revision or None,
         "bytes": entry.bytes,
-        "observed": _time(entry.observed),
+        "observed": time(entry.observed),
         "scanned": entry.scanned,
         "users": list(entry.users),
-        "lastUsed": _time(entry.last_used),
+        "lastUsed": time(entry.last_used),
         "failure": failure_document(entry.failure) if entry.failure else None,
         "orphan": entry.orphan,
-        "created": _time(entry.created),
+        "created": time(entry.created),
         "problem": entry.problem or None,
         "directory": entry.directory or None,
         "pinned": entry.pinned,
@@ -109,7 +109,7 @@ def failure_document(failure: Failure) -> dict[str, Any]:
         "name": failure.name,
         "cause": failure.cause,
         "action": failure.action,
-        "time": _time(failure.time),
+        "time": time(failure.time),
         "pod": failure.pod,
     }
 
@@ -148,5 +148,6 @@ def space(volume: Volume) -> str:
     return f"{volume.claim}: {units.size(volume.free)} free of {units.size(volume.total)}"
 
 
-def _time(moment: datetime | None) -> str | None:
+def time(moment: datetime | None) -> str | None:
+    """Return a time for a program: RFC 3339 in UTC, None for one that is not known."""
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None

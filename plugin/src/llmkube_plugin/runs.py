@@ -42,6 +42,11 @@ class JobRun:
         with contextlib.suppress(NotFoundError):
             self._cluster.delete(kube.JOBS, self.namespace, self.name)
 
+    def has_begun(self) -> bool:
+        """Return whether a container of the Job's pods runs or has run, as far as the API server knows."""
+        mine = self._cluster.objects(kube.PODS, self.namespace, labels=f"job-name={self.name}")
+        return not all(pods.has_not_started(pod) for pod in mine)
+
     def wait(self, container: str, start_seconds: float, listener: Listener) -> tuple[Object, pods.Ended]:
         """Return the pod that decided the Job, and how its container ended.
 

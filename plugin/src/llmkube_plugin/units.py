@@ -97,3 +97,18 @@ class Duration(click.ParamType[float]):
         if length is None:
             self.fail(f"{value!r} is no duration; write 90s, 5m, 12h or 30d", param, ctx)
         return length
+
+
+class Size(click.ParamType[int]):
+    """A size on the command line, in bytes: `5Gi`, `500M`, `1024`."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the text; fail with the grammar when it is no size."""
+        if isinstance(value, int):
+            return value
+        size = quantity(str(value))
+        if size is None:
+            self.fail(f"{value!r} is no size; write 5Gi, 500M or bytes", param, ctx)
+        return size

@@ -6,13 +6,13 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
-from llmkube_plugin import contract, jobs, pods, units
+from llmkube_plugin import contract, interrupts, jobs, pods, units
 from llmkube_plugin.errors import PluginError, UnreachableError, downloader_failure
 from llmkube_plugin.model import Volume
 from llmkube_plugin.runs import JobRun
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from llmkube_plugin.kube import Cluster, Object
     from llmkube_plugin.model import Cache
@@ -31,9 +31,34 @@ class MaintenanceRun:
         self._doing = f"`{arguments[0]}` on claim {cache.claim} in namespace {cache.namespace}"
         self._run = JobRun(cluster, jobs.maintenance(cache, [*arguments, "-o", "json"]))
 
+    @property
+    def job(self) -> str:
+        """The Job in words."""
+        return f"Job {self._run.name} in namespace {self._run.namespace}"
+
     def delete(self) -> None:
         """Delete the Job, whatever state it is in."""
         self._run.delete()
+
+    @property
+    def goes_on(self) -> str:
+        """What a Job does that is left alone, and how to see and to stop it."""
+        namespace, name = self._run.namespace, self._run.name
+        return (
+            f"{self.job} goes on with {self._doing}. To follow it: `kubectl -n {namespace} logs -f job/{name}`. "
+            f"To stop it: `kubectl -n {namespace} delete job {name}`."
+        )
+
+    def leave(self) -> str:
+        """Delete the Job unless its pod has begun, which is then not torn; return what becomes of it, in words."""
+        try:
+            begun = self._run.has_begun()
+        except PluginError:
+            begun = True  # nobody knows
+        if begun:
+            return self.goes_on
+        self.delete()
+        return f"{self.job} is deleted: its pod had not begun with {self._doing}."
 
     def waiting(self, reason: str) -> None:
         """Say why the pod does not run yet."""
@@ -69,19 +94,6 @@ class MaintenanceRun:
         return pods.parse_report(log)
 
 
-@contextlib.contextmanager
-def running(
-    cluster: Cluster, caches: Iterable[Cache], arguments: Sequence[str], output: Output
-) -> Iterator[list[MaintenanceRun]]:
-    """Start the same verb on several caches at once; delete all their Jobs at the end, whatever happens."""
-    with contextlib.ExitStack() as stack:
-        runs = []
-        for cache in caches:
-            runs.append(MaintenanceRun(cluster, cache, arguments, output))
-            stack.callback(runs[-1].delete)
-        yield runs
-
-
 def readable(caches: Iterable[Cache], output: Output) -> list[Cache]:
     """Return the caches whose volumes a Job can work on; say which ones none can."""
     found = []
@@ -106,18 +118,22 @@ def read(
     try:
         while waiting or running:
             while waiting and len(running) < _AT_ONCE:
-                started = _start(cluster, waiting.popleft(), output)
-                if isinstance(started, MaintenanceRun):
-                    running.append(started)
-                else:
-                    answers.append(started)
+                with interrupts.postponed():
+                    started = _start(cluster, waiting.popleft(), output)
+                    if isinstance(started, MaintenanceRun):
+                        running.append(started)
+                    else:
+                        answers.append(started)
             if running:
                 answers.append(_listing_or_failure(running[0], start_seconds))
                 running.popleft().delete()
             if total > 1:
                 output.note(f"Read {len(answers)} of {total} volumes.")
-    finally:
+    except KeyboardInterrupt as interruption:
+        raise deleted(running, interruption) from None
+    except BaseException:
         _delete(running)
+        raise
     seen = [answer for answer in answers if isinstance(answer, Volume)]
     return seen, [answer for answer in answers if isinstance(answer, PluginError)]
 
@@ -137,6 +153,19 @@ def _delete(runs: Iterable[MaintenanceRun]) -> None:
     with contextlib.ExitStack() as stack:
         for run in runs:
             stack.callback(run.delete)
+
+
+def deleted(runs: deque[MaintenanceRun], interruption: KeyboardInterrupt) -> interrupts.Interrupted:
+    """Delete the Jobs of an interrupted command, and return the interruption with what became of them.
+
+    Interrupted once more, it says which ones are left.
+    """
+    had = bool(runs)
+    with interrupts.leaving(lambda: f"Left until an hour after their end: {', '.join(run.job for run in runs)}."):
+        while runs:
+            runs[0].delete()
+            runs.popleft()
+    return interrupts.Interrupted(interruption, "The Jobs that it had made are deleted." if had else "")
 
 
 def _listing_or_failure(run: MaintenanceRun, start_seconds: float) -> Volume | PluginError:
