@@ -108,6 +108,12 @@ def volume_file(node: Local) -> Callable[[str, str, str], Path]:
 
 
 @pytest.fixture
+def volume_folder(node: Local) -> Callable[[str, str], Path]:
+    """Finds the folder that a claim's volume is on this machine."""
+    return lambda namespace, claim: _volume_folder(node, namespace, claim)
+
+
+@pytest.fixture
 def volume_leases(node: Local) -> Callable[[str, str], list[str]]:
     """Reads, on the volume itself, the UIDs of the pods that say that they use an entry of a claim."""
 
