@@ -1,4 +1,4 @@
-"""`helm llmkube` shows what is the case on a real cluster: bytes as `du` and `statvfs` count them, downloads, and waits."""
+"""`helm llmkube` shows what is the case on a real cluster: bytes as `du` counts them, downloads, and what waits."""
 
 from __future__ import annotations
 
