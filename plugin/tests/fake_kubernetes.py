@@ -10,6 +10,7 @@ import contextlib
 import copy
 import itertools
 import json
+import ssl
 import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -80,9 +81,9 @@ class Script:
 
 
 class FakeKubernetes:
-    """The API server. `plays` is asked for the script of every Job that is created."""
+    """The API server. `plays` is asked for the script of every Job that is created; with `tls` it speaks HTTPS."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.objects: dict[tuple[str, str, str], Object] = {}
         self.logs: dict[tuple[str, str], str | list[str]] = {}
         self.asked: list[Asked] = []
@@ -98,9 +99,10 @@ class FakeKubernetes:
         self._goes_on = threading.Semaphore(0)
         self._is_held = threading.Semaphore(0)
         handler = type("Handler", (_Handler,), {"fake": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
+        self._server.tls = tls
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
     def close(self) -> None:
@@ -244,6 +246,19 @@ def _has_fields(item: Object, selector: str) -> bool:
         if found != value:
             return False
     return True
+
+
+class _Server(ThreadingHTTPServer):
+    """Speaks TLS where it has a context for it; a client that does not come through the handshake is let go."""
+
+    tls: ssl.SSLContext | None = None
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        with contextlib.suppress(OSError), self.tls.wrap_socket(request, server_side=True) as secured:
+            super().finish_request(secured, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

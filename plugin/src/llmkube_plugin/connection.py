@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from llmkube_plugin.errors import PluginError
 from llmkube_plugin.kube import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 DEFAULT_KUBECONFIG = "~/.kube/config"
 POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -38,11 +39,12 @@ def connect(connection: Connection) -> Cluster:
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # retries are no news; the last failure is reported
     configuration = client.Configuration()
     configuration.keep_alive = True
-    namespace = _load(configuration, connection)
+    namespace, user = _load(configuration, connection)
     apply_helm_overrides(configuration, os.environ)
     api = client.ApiClient(configuration)
     api.user_agent = f"helm-llmkube/{__version__}"
-    return Cluster(api, connection.namespace or namespace or "default", _impersonation(os.environ))
+    headers = _impersonation(os.environ) or _own_impersonation(user)
+    return Cluster(api, connection.namespace or namespace or "default", headers)
 
 
 def contexts(connection: Connection) -> Mapping[str, Mapping[str, Any]]:
@@ -54,29 +56,53 @@ def _path(connection: Connection) -> str:
     return connection.kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
 
 
-def _load(configuration: Any, connection: Connection) -> str | None:
-    """Fill the configuration from kubeconfig or from the pod we run in; return the namespace it names."""
+def _load(configuration: Any, connection: Connection) -> tuple[str | None, Mapping[str, Any]]:
+    """Fill the configuration from kubeconfig or from the pod we run in; return the namespace and user it names."""
     from kubernetes import config
 
     path = _path(connection)
     merged = _read_kubeconfig(path)
     if not merged.contexts:
-        return _load_without_kubeconfig(configuration, connection, path)
+        return _load_without_kubeconfig(configuration, connection, path), {}
     name = _choose_context(merged, connection.context, path)
+    user = merged.users.get(merged.contexts[name].get("user", ""), {})
     try:
-        config.load_kube_config(config_file=path, context=name, client_configuration=configuration)
+        with _logged() as told:
+            config.load_kube_config(config_file=path, context=name, client_configuration=configuration)
     except config.ConfigException as error:
         raise PluginError(
             f"the context {name!r} of {path} is unusable: {error}", "Correct that file, or choose another context."
         ) from error
-    return merged.contexts[name].get("namespace")
+    given = configuration.api_key or configuration.cert_file or os.environ.get("HELM_KUBETOKEN")
+    if "exec" in user and not given:
+        command = (user["exec"] or {}).get("command", "")
+        raise PluginError(
+            f"the program {command!r}, which the context {name!r} of {path} gets credentials from, gave none: "
+            f"{'; '.join(told) or 'it said nothing'}",
+            "Log in again, or run that program to see what is wrong with it.",
+        )
+    return merged.contexts[name].get("namespace"), user
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[list[str]]:
+    """Collect what is logged meanwhile: the client says nowhere else why there are no credentials."""
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage().strip())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield told
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 @dataclass(frozen=True)
 class _Kubeconfig:
-    """The contexts of the merged kubeconfig files, by name, and the one that is current."""
+    """The contexts and users of the merged kubeconfig files, by name, and the context that is current."""
 
     contexts: Mapping[str, Mapping[str, Any]]
+    users: Mapping[str, Mapping[str, Any]]
     current: str | None
 
 
@@ -84,6 +110,7 @@ def _read_kubeconfig(path: str) -> _Kubeconfig:
     import yaml
 
     contexts: dict[str, Mapping[str, Any]] = {}
+    users: dict[str, Mapping[str, Any]] = {}
     current = None
     for part in path.split(os.pathsep):
         file = Path(part).expanduser()
@@ -93,6 +120,8 @@ def _read_kubeconfig(path: str) -> _Kubeconfig:
             content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
             for item in content.get("contexts") or []:
                 contexts.setdefault(item["name"], item.get("context") or {})
+            for item in content.get("users") or []:
+                users.setdefault(item["name"], item.get("user") or {})
             # As in kubectl, the first file that names a current context wins.
             current = current or content.get("current-context")
         except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
@@ -100,7 +129,7 @@ def _read_kubeconfig(path: str) -> _Kubeconfig:
                 f"{file} is no readable kubeconfig: {error}",
                 "Correct that file, or name another one with --kubeconfig.",
             ) from error
-    return _Kubeconfig(contexts, current)
+    return _Kubeconfig(contexts, users, current)
 
 
 def _choose_context(kubeconfig: _Kubeconfig, wanted: str | None, path: str) -> str:
@@ -153,6 +182,13 @@ def apply_helm_overrides(configuration: Any, environment: Mapping[str, str]) -> 
         import urllib3
 
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user has asked for it
+
+
+def _own_impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the headers for a user of kubeconfig that acts for another; the client itself leaves that out."""
+    headers = [("Impersonate-User", user["as"])] if user.get("as") else []
+    headers += [("Impersonate-Uid", user["as-uid"])] if user.get("as-uid") else []
+    return headers + [("Impersonate-Group", group) for group in user.get("as-groups") or []]
 
 
 def _impersonation(environment: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -122,9 +122,12 @@ def refused(status: int, detail: str, request: Request) -> PluginError:
 
 def unreachable(cause: Exception, server: str) -> UnreachableError:
     """Return the error for a request that got no answer."""
+    reason = _root_cause(cause)
     return UnreachableError(
-        f"the API server {server} can not be reached: {_root_cause(cause)}",
-        "Check the network and the context (--kube-context); --dir PATH works on a directory without any cluster.",
+        f"the API server {server} can not be reached: {reason}",
+        "Name the authority of its certificate with --kube-ca-file, or the name in it with --kube-tls-server-name."
+        if "CERTIFICATE_VERIFY_FAILED" in reason
+        else "Check the network and the context (--kube-context); --dir PATH works on a directory without any cluster.",
     )
 
 
