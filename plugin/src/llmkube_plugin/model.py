@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llmkube_plugin import contract, pods
@@ -125,18 +127,44 @@ class Cache:
         A pod that does not say which entry it uses counts for all of them, except our short-lived maintenance pods. So
         does one that says it of another claim and copies from this one.
         """
-        return tuple(pods.name(pod) for pod in self.mounted_by if _may_use(pod, self.claim, key))
+        naming, others = self._positions
+        using = (each for each in naming.get(key, ()) if not _has_copied(self.mounted_by[each], self.claim, key))
+        return tuple(pods.name(self.mounted_by[each]) for each in sorted((*using, *others)))
+
+    @cached_property
+    def _positions(self) -> tuple[dict[str, list[int]], list[int]]:
+        """Where in `mounted_by` the pods are that use only what they name, by key, and those that count for all keys.
+
+        A cache may have a thousand entries and as many pods: to ask each pod for each entry takes seconds.
+        """
+        naming: dict[str, list[int]] = defaultdict(list)
+        others = []
+        for position, pod in enumerate(self.mounted_by):
+            named = pods.keys(pod)
+            if named and _uses_what_it_names(pod, self.claim):
+                for key in named:
+                    naming[key].append(position)
+            elif named or not _is_short_lived(pod):
+                others.append(position)
+        return naming, others
 
 
-def _may_use(pod: Object, claim: str, key: str) -> bool:
-    named = pods.keys(pod)
-    if named and pods.annotation(pod, contract.ANNOTATION_CLAIM) in ("", claim):
-        return key in named
-    if named and pods.mounts(pod, claim).startswith(contract.VOLUME_UPSTREAM):
-        # It looks here for what its own cache lacks, and no more once it has it.
-        done = any(end.exit_code == 0 for end in pods.ended(pod, pods.fetch_container(pod, key)))
-        return key in named and not done
-    if named:
-        return True
+def _uses_what_it_names(pod: Object, claim: str) -> bool:
+    """Return whether the keys that a pod names are on a claim: as its own cache, or as one that it copies from."""
+    return _is_of(pod, claim) or pods.mounts(pod, claim).startswith(contract.VOLUME_UPSTREAM)
+
+
+def _is_of(pod: Object, claim: str) -> bool:
+    return pods.annotation(pod, contract.ANNOTATION_CLAIM) in ("", claim)
+
+
+def _has_copied(pod: Object, claim: str, key: str) -> bool:
+    """Return whether a pod looked on a claim for what its own cache lacks, and has it now."""
+    fetch = pods.fetch_container(pod, key)
+    return not _is_of(pod, claim) and any(end.exit_code == 0 for end in pods.ended(pod, fetch))
+
+
+def _is_short_lived(pod: Object) -> bool:
+    """Return whether a pod of ours works on a volume for seconds, and serves no entry."""
     ours = bool(pods.label(pod, contract.LABEL_RELEASE))
-    return not (ours and pods.label(pod, contract.LABEL_COMPONENT) in _SHORT_LIVED)
+    return ours and pods.label(pod, contract.LABEL_COMPONENT) in _SHORT_LIVED

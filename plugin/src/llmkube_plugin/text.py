@@ -6,4 +6,6 @@ def printable(text: str) -> str:
 
     Logs, annotations and names on volumes come from whoever may write them.
     """
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
