@@ -25,6 +25,7 @@ from fake_kubernetes import FakeKubernetes
 from llmkube_plugin.cli import cli
 from llmkube_plugin.output import Output
 from terminal import Terminal, plugin
+from tools import plugin_package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,12 +65,10 @@ def plugin_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of the plugin, with the wheels for the Python that runs this."""
-    system = "macos" if sys.platform == "darwin" else "linux"
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "arm64")
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     folder = tmp_path_factory.mktemp("package")
     pack = [sys.executable, str(releases.REPOSITORY / "tests" / "tools" / "plugin_package.py"), "--into", str(folder)]
-    subprocess.run([*pack, "--python", python, "--platform", f"{system}-{machine}"], check=True)
+    subprocess.run([*pack, "--python", python, "--platform", plugin_package.this_platform()], check=True)
     return next(folder.glob("llmkube-*.tgz"))
 
 

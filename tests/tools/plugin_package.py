@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import os
 import re
 import subprocess
 import sys
@@ -38,6 +39,13 @@ PLATFORMS = {
     "macos-arm64": ["macosx_11_0_arm64", "macosx_11_0_universal2", "macosx_10_9_universal2"],
 }
 _PIN = r"^(?P<pin>[A-Za-z0-9._-]+==\S+)(?: ; (?P<marker>[^\\]+?))? (?P<hashes>\\\n(?: +--hash=\S+(?: \\)?\n)+)"
+
+
+def this_platform() -> str:
+    """Returns the name of the platform that runs this."""
+    system = "macos" if sys.platform == "darwin" else "linux"
+    machine = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}[os.uname().machine]
+    return f"{system}-{machine}"
 
 
 def wheels(into: Path, pythons: list[str], platforms: list[str]) -> None:
