@@ -76,6 +76,8 @@ bench: tools-chart ## How fast it is, beside other tools, in one run (the number
 	@$(BIN)/python -m bench.verify
 	@$(HELMS) $(BIN)/python -m bench.rendering
 	@$(HELMS) $(BIN)/python -m bench.plugin_start
+	@$(PYTHON) -m preflight cluster
+	@$(BIN)/python -m bench.listing
 
 .PHONY: mutation
 mutation: $(MUTATION_STAMP) ## Change the store in thousands of ways and count which the tests notice: an hour, on all cores
