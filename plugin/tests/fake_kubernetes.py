@@ -298,7 +298,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         plural, _, _, _ = self._look()
-        if not self._refused("create", plural):
+        if self._refused("create", plural):
+            return
+        if plural == "selfsubjectaccessreviews":
+            self._tell_whether_allowed(self.body["spec"]["resourceAttributes"])
+        else:
             self._json(201, self.fake.create(copy.deepcopy(self.body)))
 
     def do_DELETE(self) -> None:
@@ -309,6 +313,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(200, {"kind": "Status", "status": "Success"})
         else:
             self._error(404, f'{plural} "{name}" not found')
+
+    def _tell_whether_allowed(self, asked: dict[str, str]) -> None:
+        waiting = self.fake.answers[asked["verb"], asked["subresource"] or asked["resource"]]
+        reason = waiting.pop(0)[1] if waiting and waiting[0][0] == 403 else ""
+        self._json(201, {"status": {"allowed": not reason, "reason": reason}})
 
     def _look(self) -> tuple[str, str, str, str]:
         """Note the request; return plural, namespace, name and subresource of its path."""

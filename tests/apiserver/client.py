@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import select
+import socket
 import ssl
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,19 +48,44 @@ class Api:
         assert status < 300, f"{method} {path}: {status}: {answer.get('message')}"
         return answer
 
+    def watch(self, path: str) -> Changes:
+        """Return the changes of a kind of object, from what exists on."""
+        return Changes(self._connect(), path)
+
     def items(self, path: str) -> list[Object]:
         """Return the objects of a list."""
         return list(self.done("GET", path)["items"])
 
     def _connection(self) -> http.client.HTTPSConnection:
         if not hasattr(self._own, "connection"):
-            server = urlsplit(self.running.layout.server)
-            self._own.connection = http.client.HTTPSConnection(
-                str(server.hostname), server.port, context=self._context, timeout=60
-            )
+            self._own.connection = self._connect()
             self._opened.append(self._own.connection)
         connection: http.client.HTTPSConnection = self._own.connection
         if connection.sock and select.select([connection.sock], [], [], 0)[0]:
             # What can be read before anything was asked is the end: the server closes what was idle for long.
             connection.close()
         return connection
+
+    def _connect(self) -> http.client.HTTPSConnection:
+        server = urlsplit(self.running.layout.server)
+        return http.client.HTTPSConnection(str(server.hostname), server.port, context=self._context, timeout=60)
+
+
+class Changes:
+    """What a watch sees, until it is closed."""
+
+    def __init__(self, connection: http.client.HTTPSConnection, path: str) -> None:
+        connection.connect()
+        connection.sock.settimeout(None)  # nothing may happen for long
+        connection.request("GET", f"{path}?watch=true")
+        self._connection = connection
+        self._answer = connection.getresponse()
+
+    def close(self) -> None:
+        """End the watch, also while another thread waits for a change."""
+        self._connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def __iter__(self) -> Iterator[Object]:
+        with contextlib.closing(self._connection):
+            while line := self._answer.readline():
+                yield json.loads(line)

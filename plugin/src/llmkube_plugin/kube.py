@@ -43,6 +43,7 @@ EVENTS = Kind("events", "/api/v1")
 JOBS = Kind("jobs", "/apis/batch/v1")
 CRONJOBS = Kind("cronjobs", "/apis/batch/v1")
 DEPLOYMENTS = Kind("deployments", "/apis/apps/v1")
+ACCESS_REVIEWS = Kind("selfsubjectaccessreviews", "/apis/authorization.k8s.io/v1")  # a question, not an object
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Cluster:
     def __init__(self, api: ApiClient, namespace: str, headers: Iterable[tuple[str, str]] = (), window: int = 10):
         self.namespace = namespace
         self.server: str = api.configuration.host
+        self.granted: set[tuple[str, Any]] = set()  # rights that the user is known to have, by namespace
         self._api = api
         self._headers = tuple(headers)
         self._window = window

@@ -81,8 +81,11 @@ class JobRun:
 
     def _failure(self) -> str | None:
         """Return why the Job has failed, None when it has not."""
-        job = self._cluster.get(kube.JOBS, self.namespace, self.name)
-        for condition in job.get("status", {}).get("conditions") or []:
+        # Who may list Jobs, as every verb has to, needs no right to get one.
+        found = self._cluster.objects(kube.JOBS, self.namespace, fields=f"metadata.name={self.name}")
+        if not found:
+            return "it was deleted"
+        for condition in found[0].get("status", {}).get("conditions") or []:
             if condition["type"] in ("Failed", "FailureTarget") and condition["status"] == "True":
                 return str(condition.get("message") or condition.get("reason") or "it failed")
         return None
@@ -106,11 +109,11 @@ class JobRun:
             listener.waiting(reason)
 
     def _newest_warning(self, uid: str) -> str:
-        """Return the newest warning among the events of an object; empty without one or without the right to look."""
+        """Return the newest warning among the events of an object, or why they can not be seen; empty without one."""
         try:
             events = self._cluster.objects(kube.EVENTS, self.namespace, fields=f"involvedObject.uid={uid},type=Warning")
-        except ForbiddenError:
-            return ""
+        except ForbiddenError as error:
+            return f"events would say for what, and {error.message}"
         newest = max(
             events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""), default={}
         )

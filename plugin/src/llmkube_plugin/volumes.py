@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
-from llmkube_plugin import contract, interrupts, jobs, pods, units
+from llmkube_plugin import contract, interrupts, jobs, pods, rights, units
 from llmkube_plugin.errors import PluginError, UnreachableError, downloader_failure
 from llmkube_plugin.model import Volume
 from llmkube_plugin.runs import JobRun
@@ -29,6 +29,7 @@ class MaintenanceRun:
         self._cluster = cluster
         self._output = output
         self._doing = f"`{arguments[0]}` on claim {cache.claim} in namespace {cache.namespace}"
+        rights.require(cluster, cache.namespace, rights.VOLUME_WORK)
         self._run = JobRun(cluster, jobs.maintenance(cache, [*arguments, "-o", "json"]))
 
     @property

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmkube_plugin import contract, jobs, local, options, pods, render, scan, units
+from llmkube_plugin import contract, jobs, local, options, pods, render, rights, scan, units
 from llmkube_plugin.connection import Connection, connect
-from llmkube_plugin.errors import PluginError, UnreachableError, downloader_failure
+from llmkube_plugin.errors import ForbiddenError, PluginError, UnreachableError, downloader_failure
 from llmkube_plugin.runs import JobRun
 from llmkube_plugin.sources import Selection, is_source, public_source
 
@@ -60,6 +59,7 @@ def cache_preload(
     if dry_run:
         _preview(manifests, output)
         return
+    rights.require(cluster, cluster.namespace, rights.AWAITED_DOWNLOAD if wait else rights.DOWNLOAD)
     runs = [_Preload(JobRun(cluster, manifest), manifest, cluster, output) for manifest in manifests]
     for run in runs:
         output.note(f"Job {run.job.name} in namespace {run.job.namespace} downloads {run.source} into {run.claim}.")
@@ -195,11 +195,15 @@ class _Preload:
         uid = pod["metadata"]["uid"]
         tail = 1 if uid in self.followed else None
         self.followed.add(uid)
-        # Without the right to read logs there is no progress to show, and the download goes on all the same.
-        with contextlib.suppress(PluginError):
+        try:
             name = pods.name(pod)
             for line in self.cluster.follow_log(self.job.namespace, name, contract.CONTAINER_FETCH, tail):
                 self.output.note(line)
+        except ForbiddenError as error:
+            if tail is None:
+                self.output.note(f"{self.job.name}: it downloads; how far it is can not be shown: {error.message}")
+        except PluginError:
+            return  # there was no more to read: how it went, the pod tells
 
 
 def _finish(runs: list[_Preload], start_seconds: float, output: Output) -> list[PluginError]:
