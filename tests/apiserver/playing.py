@@ -12,7 +12,6 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections import defaultdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -33,7 +32,7 @@ class Player:
     def __init__(self, api: Api, folder: Path) -> None:
         self._api = api
         self._folder = folder
-        self._ended: dict[str, threading.Event] = defaultdict(threading.Event)  # by pod
+        self._ends: dict[str, threading.Event] = {}  # by pod
         self._server = _log_server(api, self)
         self._serving = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._watching = threading.Thread(target=self._watch)
@@ -60,13 +59,16 @@ class Player:
 
     def log(self, pod: str) -> bytes:
         """Return what a pod's process has written, once it has ended."""
-        self._ended[pod].wait()
+        self.wait_for(pod)
         path = self._folder / f"{pod}.log"
         return path.read_bytes() if path.exists() else b""
 
     def wait_for(self, pod: str) -> None:
-        """Wait until the pod of this name is over."""
-        self._ended[pod].wait()
+        """Wait until the pod of this name is over, also when it has not begun."""
+        self._end_of(pod).wait()
+
+    def _end_of(self, pod: str) -> threading.Event:
+        return self._ends.setdefault(pod, threading.Event())
 
     def _register(self) -> None:
         """Tell the API server of a node, so that it knows where to ask for logs."""
@@ -100,7 +102,7 @@ class Player:
         code, told = self._run(container, made)
         ended = {"exitCode": code, "finishedAt": _TIME, "message": told}
         self._tell(f"{path}/{name}", "Failed" if code else "Succeeded", container, {"terminated": ended})
-        self._ended[name].set()
+        self._end_of(name).set()
 
     def _tell(self, path: str, phase: str, container: Object, state: Object) -> None:
         """Set the status of a pod, unless it is gone."""

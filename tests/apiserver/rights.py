@@ -45,7 +45,7 @@ class Verb:
     @property
     def name(self) -> str:
         """What tests call it."""
-        return " ".join(word for word in self.command if "://" not in word)
+        return " ".join(word for word in self.command if "/" not in word)
 
     @property
     def all(self) -> frozenset[str]:
@@ -55,11 +55,15 @@ class Verb:
 
 VERBS = (
     Verb(("cache", "list"), "view", LISTS),
-    Verb(("cache", "status"), "view", LISTS, {"get pods/log": ""}),
+    Verb(("cache", "status"), "view", LISTS, {"get pods/log": "", **_EVENTS}),
     Verb(("cache", "df"), "view", LISTS),
+    Verb(
+        ("cache", "plan", "--file", str(ROOT / "values-examples" / "cpu-llamacpp.rendered.yaml")), "view", frozenset()
+    ),
     Verb(("report", "--file", "-"), "view", LISTS),
     Verb(("cache", "list", "--scan"), "operate", VOLUME_WORK, _EVENTS),
     Verb(("cache", "df", "--scan"), "operate", VOLUME_WORK, _EVENTS),
+    Verb(("cache", "status", "--scan"), "operate", VOLUME_WORK, _EVENTS),
     Verb(("report", "--scan", "--file", "-"), "operate", VOLUME_WORK, _EVENTS),
     Verb(("cache", "verify"), "operate", VOLUME_WORK, _EVENTS),
     Verb(
