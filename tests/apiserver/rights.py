@@ -33,6 +33,7 @@ class Verb:
     - role: the shipped Role that allows it.
     - needs: rights without which it fails.
     - optional: rights without which it works, with what it says for want of them (empty: said in rare cases only).
+    - codes: exit codes with which it works.
     - first: what an administrator does before, so that there is something to work on.
     """
 
@@ -41,6 +42,7 @@ class Verb:
     needs: frozenset[str]
     optional: Mapping[str, str] = field(default_factory=dict)
     first: tuple[tuple[str, ...], ...] = ()
+    codes: tuple[int, ...] = (0,)
 
     @property
     def name(self) -> str:
@@ -61,6 +63,9 @@ VERBS = (
         ("cache", "plan", "--file", str(ROOT / "values-examples" / "cpu-llamacpp.rendered.yaml")), "view", frozenset()
     ),
     Verb(("report", "--file", "-"), "view", LISTS),
+    Verb(
+        ("doctor",), "view", frozenset(), codes=(0, 1)
+    ),  # it notes what it may not read, and finds that there is no node
     Verb(("cache", "list", "--scan"), "operate", VOLUME_WORK, _EVENTS),
     Verb(("cache", "df", "--scan"), "operate", VOLUME_WORK, _EVENTS),
     Verb(("cache", "status", "--scan"), "operate", VOLUME_WORK, _EVENTS),
