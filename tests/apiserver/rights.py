@@ -85,6 +85,16 @@ VERBS = (
         {"delete pods": "goes on showing an old report: you may not delete pods", **_EVENTS},
         first=(("cache", "preload", OTHER),),
     ),
+    Verb(
+        ("cache", "prune", "--unused", "--yes"),
+        "operate",
+        VOLUME_WORK,
+        {"delete pods": "", **_EVENTS},
+        first=(("cache", "preload", OTHER),),
+    ),
+    Verb(("cache", "verify", "--repair"), "operate", VOLUME_WORK, _EVENTS),
+    Verb(("cache", "pin", "--model", RELEASE), "operate", VOLUME_WORK, _EVENTS, first=(("cache", "preload", RELEASE),)),
+    Verb(("cache", "unpin", "--model", RELEASE), "operate", VOLUME_WORK, _EVENTS),
 )
 
 
