@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -169,6 +170,33 @@ def test_off_a_terminal_a_signal_does_the_same(
     assert process.returncode == code
     assert said == "Interrupted. The Jobs that it had made are deleted.\nNothing was removed.\n"
     assert made(web) == []
+
+
+SIGNALS_ONE_AFTER_THE_OTHER = """
+import os, signal
+from llmkube_plugin import interrupts
+interrupts.listen()
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+    try:
+        with {around}:
+            os.kill(os.getpid(), number)
+            print(number.name, "passes", end="; ")
+    except KeyboardInterrupt as interruption:
+        print(number.name, "interrupts", end="; ")
+"""
+
+
+@pytest.mark.parametrize(
+    ("around", "first"), [("open('/dev/null')", ""), ("interrupts.postponed()", "SIGINT passes; ")]
+)
+def test_only_a_second_ctrl_c_hurries_what_the_first_one_began(around: str, first: str) -> None:
+    # Helm ends at the first one, and its terminal with it: that hangs up on us while we tidy up.
+    line = [sys.executable, "-c", SIGNALS_ONE_AFTER_THE_OTHER.format(around=around)]
+
+    said = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+
+    interrupted = f"{first}SIGINT interrupts; "
+    assert said == f"{interrupted}SIGHUP passes; SIGTERM passes; {interrupted}"
 
 
 class TestInADirectory:

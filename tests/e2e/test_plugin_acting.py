@@ -47,6 +47,11 @@ def _document(space: Space, *arguments: str) -> Any:
     return json.loads(space.llmkube("cache", *arguments, "-o", "json").out)
 
 
+def _are_those_of(counted: int, on_disk: int) -> bool:
+    """Whether bytes are those of weights, beside which a manifest lies."""
+    return 0 <= on_disk - counted < 4096
+
+
 def test_prune_frees_what_it_said_and_leaves_what_a_server_has_open(served: Space, volume_bytes: Measure) -> None:
     keys, before = _keys(served), volume_bytes(served.name, CLAIM)
     planned = _document(served, "prune", "--unused", "--dry-run")
@@ -55,7 +60,7 @@ def test_prune_frees_what_it_said_and_leaves_what_a_server_has_open(served: Spac
     after = volume_bytes(served.name, CLAIM)
 
     assert [item["key"] for item in planned["removed"]] == [item["key"] for item in pruned["removed"]] == [keys[OTHER]]
-    assert pruned["bytes"] == before[keys[OTHER]]
+    assert _are_those_of(pruned["bytes"], before[keys[OTHER]])
     assert after == {keys[SMALL]: before[keys[SMALL]]}
     (kept,) = pruned["kept"]
     (pod,) = (pod["metadata"]["name"] for pod in served.pods("small", "server"))
@@ -67,11 +72,11 @@ def test_prune_frees_what_it_said_and_leaves_what_a_server_has_open(served: Spac
 def test_prune_by_size_removes_no_more_than_has_to_go(served: Space, volume_bytes: Measure) -> None:
     before = volume_bytes(served.name, CLAIM)
     # Both do not fit, and the server's stays, whichever was used longer ago.
-    limit = sum(before.values()) - 1
+    limit = max(before.values()) + 4096
     pruned = _document(served, "prune", "--max-bytes", str(limit), "--yes")
     after = volume_bytes(served.name, CLAIM)
 
-    assert sum(before.values()) - sum(after.values()) == pruned["bytes"]
+    assert _are_those_of(pruned["bytes"], sum(before.values()) - sum(after.values()))
     assert len(after) == 1
     assert _document(served, "prune", "--max-bytes", "1", "--yes")["caches"][0]["overBytes"] > 0
     assert volume_bytes(served.name, CLAIM) == after
@@ -92,7 +97,7 @@ def test_a_pin_holds_against_clear_and_prune_until_it_is_lifted(served: Space, v
     assert volume_bytes(served.name, CLAIM) == before
 
     served.llmkube("cache", "unpin", key)
-    assert _document(served, "prune", "--unused", "--yes")["bytes"] == before[key]
+    assert _are_those_of(_document(served, "prune", "--unused", "--yes")["bytes"], before[key])
     assert key not in volume_bytes(served.name, CLAIM)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # A closed terminal or a cancelled pipeline is not to leave Jobs behind either.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_came: list[int] = []  # the signals of this process so far
 
 
 class Interrupted(KeyboardInterrupt):
@@ -55,14 +56,20 @@ def number(interruption: KeyboardInterrupt) -> int:
 
 
 def listen() -> None:
-    """Let the other signals that ask a process to end do what Ctrl-C does, unless whoever started us ignores them."""
+    """Let the other signals that ask a process to end do what Ctrl-C does, unless whoever started us ignores them.
+
+    Helm ends at once at Ctrl-C, and where it is a terminal's only program, that hangs up the terminal. So only a second
+    Ctrl-C hurries what the first one began.
+    """
     for each in _SIGNALS:
-        if signal.getsignal(each) is signal.SIG_DFL:
+        if signal.getsignal(each) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(each, _interrupt)
 
 
 def _interrupt(signal_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal_number)
+    _came.append(signal_number)
+    if len(_came) == 1 or signal_number == signal.SIGINT:
+        raise KeyboardInterrupt(signal_number)
 
 
 @contextlib.contextmanager
@@ -83,7 +90,9 @@ def postponed() -> Iterator[None]:
     came: list[int] = []
 
     def note(signal_number: int, _frame: FrameType | None) -> None:
-        came.append(signal_number)
+        _came.append(signal_number)
+        if len(_came) == 1 or signal_number == signal.SIGINT:
+            came.append(signal_number)
         if len(came) > 1:
             raise KeyboardInterrupt(signal_number)
 
