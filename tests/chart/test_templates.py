@@ -64,6 +64,7 @@ def test_a_helper_is_named_after_chart_and_file_and_says_what_it_must_be_given(p
 def test_every_helper_is_used() -> None:
     everything = "\n".join(path.read_text("utf-8") for path in TEMPLATES)
     used = set(re.findall(r'include "([^"]+)"', everything))
+    used |= set(re.findall(r'include "llmkube\.once\.text" \(dict "root" \. "of" "([^"]+)"', everything))
     # A runtime's helpers are found by its name: (printf "llmkube.runtime-%s.args" .Values.runtime.name).
     for name in re.findall(r'printf "llmkube\.runtime-%s\.(\w+)"', everything):
         used |= {f"llmkube.runtime-{runtime}.{name}" for runtime in RUNTIMES}

@@ -4,6 +4,14 @@ Given the root context. Returns JSON: under "items" the entries as llmkube.cache
 draft or lora), name (of an adapter, as users and clients know it) and suffix (of its container's name).
 */}}
 {{- define "llmkube.beside.items" -}}
+{{- include "llmkube.once.text" (dict "root" . "of" "llmkube.beside.parsedItems") -}}
+{{- end -}}
+
+{{/*
+What llmkube.beside.items says, made anew.
+Given the root context.
+*/}}
+{{- define "llmkube.beside.parsedItems" -}}
 {{- $runtime := .Values.runtime -}}
 {{- $found := list -}}
 {{- with $runtime.mmproj }}{{ $found = append $found (dict "kind" "mmproj" "path" "runtime.mmproj" "suffix" "mmproj" "spec" .) }}{{ end -}}

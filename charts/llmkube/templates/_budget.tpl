@@ -1,11 +1,29 @@
 {{/*
-How many megabytes of weights a pod has to load, as far as the values tell: the size of the model, else that of a volume which is
-for this model alone. 0 when they do not tell.
+How many megabytes of weights a pod has to load, as far as the values tell: model.size, else the catalog, else the size of a volume
+which is for this model alone. A volume may be larger than what will ever lie on it: it counts for 2 TB at most, more than the
+largest open models have. 0 when nothing tells.
 Given the root context.
 */}}
 {{- define "llmkube.budget.megabytes" -}}
 {{- $own := has (include "llmkube.cache.mode" .) (list "perModel" "ephemeral") -}}
-{{- $size := .Values.model.size | default ($own | ternary .Values.modelCache.size "") | toString -}}
+{{- $megabytes := include "llmkube.budget.inMegabytes" .Values.model.size | int64 -}}
+{{- if not $megabytes -}}
+{{- range get (include "llmkube.size.entries" . | fromJson) "items" -}}
+{{- if eq .path "model" }}{{ $megabytes = divf .bytes 1e6 | ceil | int64 }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $own (not $megabytes) -}}
+{{- $megabytes = min 2000000 (include "llmkube.budget.inMegabytes" .Values.modelCache.size | int64) -}}
+{{- end -}}
+{{- $megabytes -}}
+{{- end -}}
+
+{{/*
+A size in megabytes, rounded up.
+Given a Kubernetes quantity, a number of bytes, or nothing.
+*/}}
+{{- define "llmkube.budget.inMegabytes" -}}
+{{- $size := . | default "" | toString -}}
 {{- $unit := divf (include "llmkube.size.unit" $size) 1e6 -}}
 {{- mulf (regexFind "^[0-9.]+" $size | float64) $unit | ceil | int64 -}}
 {{- end -}}

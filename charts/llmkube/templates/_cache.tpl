@@ -84,6 +84,14 @@ The entry of the model that is served. Only to be used when model.source is set.
 Given the root context.
 */}}
 {{- define "llmkube.cache.model" -}}
+{{- include "llmkube.once.text" (dict "root" . "of" "llmkube.cache.parsedModel") -}}
+{{- end -}}
+
+{{/*
+What llmkube.cache.model says, made anew.
+Given the root context.
+*/}}
+{{- define "llmkube.cache.parsedModel" -}}
 {{- include "llmkube.cache.entry" (dict "root" . "path" "model" "spec" .Values.model) -}}
 {{- end -}}
 
@@ -93,6 +101,14 @@ place is none of them.
 Given the root context. Returns JSON: a list of entries under "items".
 */}}
 {{- define "llmkube.cache.entries" -}}
+{{- include "llmkube.once.text" (dict "root" . "of" "llmkube.cache.parsedEntries") -}}
+{{- end -}}
+
+{{/*
+What llmkube.cache.entries says, made anew.
+Given the root context.
+*/}}
+{{- define "llmkube.cache.parsedEntries" -}}
 {{- $items := list -}}
 {{- if and .Values.model.source (not (include "llmkube.in-place.model" .)) }}{{ $items = append $items (include "llmkube.cache.model" . | fromJson) }}{{ end -}}
 {{- $items = concat $items (get (include "llmkube.beside.items" . | fromJson) "items") -}}

@@ -59,6 +59,14 @@ Given the root context. Returns JSON: maps of path (where the values are), bytes
 a list under "items".
 */}}
 {{- define "llmkube.size.entries" -}}
+{{- include "llmkube.once.text" (dict "root" . "of" "llmkube.size.measuredEntries") -}}
+{{- end -}}
+
+{{/*
+What llmkube.size.entries says, made anew.
+Given the root context.
+*/}}
+{{- define "llmkube.size.measuredEntries" -}}
 {{- $catalog := dict -}}
 {{- $items := list -}}
 {{- range get (include "llmkube.cache.entries" . | fromJson) "items" -}}
