@@ -38,6 +38,7 @@ KINDS = {
     "LimitRange": ("v1", "limitranges"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies"),
     "Node": ("v1", "nodes"),
+    "Namespace": ("v1", "namespaces"),
     "PersistentVolume": ("v1", "persistentvolumes"),
     "StorageClass": ("storage.k8s.io/v1", "storageclasses"),
     "CSIDriver": ("storage.k8s.io/v1", "csidrivers"),
