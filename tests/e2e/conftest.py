@@ -135,6 +135,17 @@ def volume_text(node: Local) -> Callable[[str, str], str]:
     return read
 
 
+@pytest.fixture
+def small_volume(space: Space, node: Local) -> Iterator[str]:
+    """A claim bound to a volume of 3 MiB, less than any model of the tests has."""
+    folder = f"/run/small-{space.name}"
+    node.run_on_node(["mkdir", "-p", folder])
+    node.run_on_node(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0777", "tmpfs", folder])
+    _small_volume(node, space.name, folder)
+    yield "small-volume"
+    node.kubectl("delete", "pv", f"small-{space.name}", "--wait=false")
+
+
 def _volume_folder(node: Local, namespace: str, claim: str) -> Path:
     volume = node.kubectl("-n", namespace, "get", "pvc", claim, "-o", "jsonpath={.spec.volumeName}")
     return next(node.volumes.glob(f"{volume}*"))
@@ -143,6 +154,32 @@ def _volume_folder(node: Local, namespace: str, claim: str) -> Path:
 def _bytes(folder: Path) -> int:
     """What `du --apparent-size` counts of the files below a folder."""
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _small_volume(stage: Cluster, namespace: str, folder: str) -> None:
+    """A local volume at `folder` of the node, and a claim in `namespace` bound to it."""
+    name = f"small-{namespace}"
+    node = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": spec
+        | {
+            "capacity": {"storage": "3Mi"},
+            "local": {"path": folder},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
+        },
+    }
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "small-volume", "namespace": namespace},
+        "spec": spec | {"volumeName": name, "resources": {"requests": {"storage": "3Mi"}}},
+    }
+    for item in (volume, claim):
+        stage.apply(item)
 
 
 def _helm(stage: Cluster, name: str, home: Path) -> Helm:

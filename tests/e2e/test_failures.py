@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cluster.provider import Cluster, Local
 from e2e.kit import Space, report
 
 pytestmark = pytest.mark.cluster
@@ -20,17 +18,6 @@ FAILURES: dict[str, tuple[dict[str, Any], int]] = {
     "repository not found": ({"model__source": "hf://acme/nothing/nothing.gguf"}, 11),
     "gated without a token": ({"model__source": "hf://acme/gated/model-f16.gguf"}, 11),
 }
-
-
-@pytest.fixture
-def small_volume(space: Space, node: Local) -> Iterator[str]:
-    """A claim bound to a volume of 3 MiB, less than any model of the tests has."""
-    folder = f"/run/small-{space.name}"
-    node.run_on_node(["mkdir", "-p", folder])
-    node.run_on_node(["mount", "-t", "tmpfs", "-o", "size=3m,mode=0777", "tmpfs", folder])
-    _apply(node, space.name, folder)
-    yield "small-volume"
-    node.kubectl("delete", "pv", f"small-{space.name}", "--wait=false")
 
 
 @pytest.mark.parametrize("case", FAILURES)
@@ -79,29 +66,3 @@ def test_a_missing_existing_claim_is_named_and_not_created(space: Space) -> None
     described = space.kubectl("describe", "pod", pod)
     assert 'persistentvolumeclaim "team-models" not found' in described
     assert space.get("pvc") == []
-
-
-def _apply(stage: Cluster, namespace: str, folder: str) -> None:
-    """A local volume at `folder` of the node, and a claim in `namespace` bound to it."""
-    name = f"small-{namespace}"
-    node = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}
-    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": ""}
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": spec
-        | {
-            "capacity": {"storage": "3Mi"},
-            "local": {"path": folder},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [node]}]}},
-        },
-    }
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "small-volume", "namespace": namespace},
-        "spec": spec | {"volumeName": name, "resources": {"requests": {"storage": "3Mi"}}},
-    }
-    for item in (volume, claim):
-        stage.apply(item)

@@ -31,7 +31,7 @@ def read(name: str, namespace: str) -> Snapshot:
     Raises PluginError for a file that can not be read, that is no YAML, or that holds no object at all.
     """
     found: dict[str, list[Object]] = defaultdict(list)
-    objects = list(_objects(_text(name), name))
+    objects = list(parsed(text(name), name))
     if not objects:
         raise PluginError(
             f"{_shown(name)} holds no Kubernetes object",
@@ -44,7 +44,11 @@ def read(name: str, namespace: str) -> Snapshot:
     return Snapshot(**{field: tuple(items) for field, items in found.items()})
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """Return what is in a file, `-` is standard input.
+
+    Raises PluginError for one that can not be read.
+    """
     try:
         return sys.stdin.read() if name == STDIN else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -53,8 +57,11 @@ def _text(name: str) -> str:
         ) from error
 
 
-def _objects(text: str, name: str) -> Iterator[Object]:
-    """Yield every object of every document, those in a List too."""
+def parsed(text: str, name: str) -> Iterator[Object]:
+    """Yield every object of every document, those in a List too; `name` is where the text comes from.
+
+    Raises PluginError for a text that is no YAML.
+    """
     import yaml
 
     try:

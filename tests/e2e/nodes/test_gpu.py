@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from chart.rendering import nested
 from cluster.provider import Local
 from e2e.kit import Space
+from images.build import REPOSITORY
 
 pytestmark = pytest.mark.cluster
 
@@ -63,6 +65,31 @@ def test_without_tolerations_nothing_runs_there(space: Space, gpu_node: str) -> 
     unschedulable = "--for=jsonpath={.status.conditions[?(@.type=='PodScheduled')].reason}=Unschedulable"
     space.kubectl("wait", unschedulable, "pod", "--all", "--timeout=60s")
     assert not [pod for pod in space.get("pods") if pod["spec"].get("nodeName")]
+
+
+def test_the_doctor_names_the_taint_and_what_tolerates_it(space: Space, gpu_node: str) -> None:
+    space.helm("plugin", "install", str(REPOSITORY / "plugin"))
+    values: dict[str, Any] = {
+        "model__source": SMALL,
+        "server__gpu": {"vendor": "nvidia", "tolerate": False},
+        "server__nodeSelector": {"test/gpu": "present"},
+    }
+    (space.helm.home / "values.json").write_text(
+        json.dumps(nested({path.replace("__", "."): value for path, value in values.items()}))
+    )
+    asked = ("doctor", "small", "-f", str(space.helm.home / "values.json"), "--set", "modelCache.size=256Mi")
+
+    done = space.llmkube(*asked, "-o", "json", check=False)
+
+    (taint,) = [each for each in json.loads(done.out)["findings"] if each["check"] == "taints"]
+    assert (done.code, taint["value"]["path"]) == (1, "server.tolerations")
+    space.install("small", wait=False, **values)
+    unschedulable = "--for=jsonpath={.status.conditions[?(@.type=='PodScheduled')].reason}=Unschedulable"
+    space.kubectl("wait", unschedulable, "pod", "--all", "--timeout=60s")
+    tolerated = json.dumps(taint["value"]["example"])
+    assert space.llmkube(*asked, "--set-json", f"server.tolerations={tolerated}").code == 0
+    space.install("small", **values, server__tolerations=taint["value"]["example"])
+    assert space.pods("small", "server")[0]["spec"]["nodeName"] == gpu_node
 
 
 def test_a_changed_server_takes_over_the_last_gpu(space: Space, gpu_node: str) -> None:

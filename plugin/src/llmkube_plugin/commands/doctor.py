@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,9 +27,7 @@ _RELEASE = "llmkube"  # what is rendered without a name
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A value of an install to come.")
 @click.option("--set-json", "documents", multiple=True, metavar="PATH=JSON", help="The same, as JSON.")
 @click.option("--chart", metavar="CHART", help="Chart to render these with.  [default: that of the plugin's clone]")
-@click.option(
-    "--manifests", type=click.File(), metavar="FILE", help="What `helm template` wrote; - reads it from a pipe."
-)
+@click.option("--manifests", metavar="FILE", help="What `helm template` wrote; - reads it from a pipe.")
 @click.option("--online", is_flag=True, help="Also ask the origins, from a pod of the cluster that downloads nothing.")
 @options.timeout_option
 @options.cluster_options
@@ -43,7 +41,7 @@ def doctor(
     settings: tuple[str, ...],
     documents: tuple[str, ...],
     chart: str | None,
-    manifests: Any,
+    manifests: str | None,
     online: bool,
     timeout: float,
     connection: Connection,
@@ -77,14 +75,16 @@ def doctor(
 
 
 def _subject(
-    facts: Facts, release: str | None, chart: str | None, arguments: list[str], manifests: Any
+    facts: Facts, release: str | None, chart: str | None, arguments: list[str], manifests: str | None
 ) -> tuple[Subject, str]:
     """Return what to examine, and what it is in words."""
+    from llmkube_plugin import rendered
     from llmkube_plugin.doctor import reading
 
     where = f"namespace {facts.namespace}"
     if manifests is not None:
-        return reading.planned(facts, manifests.read(), manifests.name), f"{manifests.name} in {where}"
+        shown = "standard input" if manifests == rendered.STDIN else manifests
+        return reading.planned(facts, rendered.text(manifests), shown), f"{shown} in {where}"
     if arguments or chart:
         name = release or _RELEASE
         text = reading.render(name, chart, arguments, facts.namespace)

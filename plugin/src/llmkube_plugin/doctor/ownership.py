@@ -38,7 +38,7 @@ _PLACES = {
 def missing_kind(subject: Subject, cluster: Facts) -> Iterator[Finding]:
     """Find objects of kinds that the cluster does not know."""
     for item in subject.objects if subject.planned else ():
-        if cluster.serves(item["apiVersion"], item["kind"]):
+        if cluster.serves(item.get("apiVersion", "v1"), item["kind"]):
             continue
         path, who = _VALUES.get(item["kind"], ("", "whoever defines it"))
         what = f"The cluster does not know the kind {item['kind']} of {item['apiVersion']}."

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from llmkube_plugin import contract, kube, pods
+from llmkube_plugin import contract, kube, pods, rendered
 from llmkube_plugin.doctor.subject import Subject
 from llmkube_plugin.errors import PluginError
 from llmkube_plugin.installation import ROOT
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from llmkube_plugin.kube import Object
 
 _CHART = ROOT / "charts" / "llmkube"  # of the clone that the plugin runs from
-RENDERED = "Give what `helm template RELEASE CHART` writes."
 _KINDS = (kube.DEPLOYMENTS, kube.JOBS, kube.CRONJOBS, kube.CLAIMS)
 
 
@@ -43,33 +42,19 @@ def installed(cluster: Facts, release: str | None) -> Subject:
 def planned(cluster: Facts, text: str, origin: str) -> Subject:
     """Return what manifests would install; `origin` says where they come from.
 
-    Raises PluginError when they are no manifests, or have nothing of the chart.
+    Raises PluginError when they are no YAML, or have nothing of the chart.
     """
-    objects = tuple(each for each in _parsed(text, origin) if not _is_test(each))
+    objects = tuple(each for each in rendered.parsed(text, origin) if not _is_test(each))
     if not any(pods.label(each, contract.LABEL_RELEASE) for each in objects):
         raise PluginError(
-            f"{origin} has no object of the llmkube chart",
-            RENDERED,
+            f"{origin} holds no object of the llmkube chart",
+            "Give it what a release renders: helm template RELEASE CHART | helm llmkube doctor --manifests -",
         )
     return Subject(cluster.namespace, objects, planned=True, live=_live(cluster))
 
 
 def _live(cluster: Facts) -> tuple[Object, ...]:
     return tuple(item for kind in (kube.PODS, kube.CLAIMS) for item in cluster.own(kind) or [])
-
-
-def _parsed(text: str, origin: str) -> list[Object]:
-    import yaml
-
-    try:
-        documents = [each for each in yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if each]
-        objects = [item for each in documents for item in (each["items"] if each["kind"] == "List" else [each])]
-        for item in objects:
-            item["metadata"]["name"]
-            item["apiVersion"]
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise PluginError(f"{origin} holds no manifests of Kubernetes: {error}", RENDERED) from error
-    return objects
 
 
 def _is_test(item: Object) -> bool:
