@@ -10,7 +10,7 @@ import pytest
 import releases
 import yaml
 from click.testing import CliRunner
-from clinic import FINE, claim, node, owned
+from clinic import FINE, claim, node, owned, storage_class
 
 from llmkube_plugin.cli import cli
 from llmkube_plugin.doctor import checks, directory, online
@@ -47,10 +47,10 @@ def test_a_problem_ends_with_1_and_a_warning_with_0(clinic: Clinic) -> None:
 
 
 def test_the_worst_stands_first_and_all_are_counted(clinic: Clinic) -> None:
-    clinic.cluster.add(node("node-1", has={"nvidia.com/gpu": "1"}))
-    values = {"model__source": "hf://org/repo/tiny.gguf", "imagePullSecrets": [{"name": "none"}], **MISSING}
+    """The check that finds the note runs before the one that finds the problem."""
+    clinic.cluster.add(storage_class("standard", default=True, allowVolumeExpansion=False))
 
-    said = clinic.about(**values)
+    said = clinic.about(imagePullSecrets=[{"name": "none"}], server__priorityClassName="urgent")
 
     assert re.findall("^[A-Z]+(?= )", said, re.MULTILINE) == ["PROBLEM", "WARNING", "NOTE"]
     assert said.endswith(": 1 problem, 1 warning, 1 note\n")
