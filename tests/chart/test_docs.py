@@ -17,6 +17,8 @@ SERVER = {
     "autoscaling": "HorizontalPodAutoscaler",
     "keda": "ScaledObject",
     "podMonitor": "PodMonitor",
+    "lifecycle": "Deployment",
+    "terminationGracePeriodSeconds": "Deployment",
 }
 
 
@@ -28,6 +30,16 @@ def test_an_example_renders_what_it_enables(chart: Renderer, example: dict[str, 
     wanted |= {"NetworkPolicy"} if "networkPolicy" in example else set()
     assert wanted
     assert wanted <= kinds
+
+
+def test_a_server_pauses_before_it_is_stopped_as_the_page_says(chart: Renderer) -> None:
+    (example,) = (example for example in EXAMPLES if "lifecycle" in example.get("server", {}))
+    (deployment,) = (
+        manifest for manifest in chart.objects({**nested(SERVING), **example}) if manifest["kind"] == "Deployment"
+    )
+    pod = deployment["spec"]["template"]["spec"]
+    pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert 0 < pause < pod["terminationGracePeriodSeconds"] == 120
 
 
 def test_every_value_that_is_named_is_there() -> None:
