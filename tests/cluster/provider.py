@@ -16,7 +16,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from cluster.choice import choice
-from cluster.local import bringup
+from cluster.local import bringup, disks
 from cluster.local.layout import clusters_dir
 from images.build import NODE_IMAGES, Image, build, push
 from toolchain.build import ensure
@@ -73,6 +73,11 @@ class Local:
     def run_on_node(self, command: list[str]) -> None:
         """Runs a command as root in the node's namespaces."""
         self._running.namespace.run(command)
+
+    def start_disks(self) -> None:
+        """Adds network disks: their driver, and the storage class `disks.DISK`."""
+        tools_folder(["csi"])
+        disks.start(self._running)
 
     def load(self, images: Iterable[Image]) -> None:
         """Imports the archives into the nodes' container runtimes."""

@@ -1,10 +1,12 @@
-"""What a run could leave behind on this machine: processes, mounts, links, iptables rules, cgroups, files."""
+"""What a run could leave behind here: processes, mounts, links, iptables rules, cgroups, loop devices, files."""
 
 from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from cluster.local import loops
 
 # Folders in which container runtimes, Kubernetes and image builds keep things when they are left to themselves.
 WATCHED = ("/run", "/var/lib", "/var/log", "/var/run", "/opt", "/etc", "/usr/local")
@@ -19,6 +21,8 @@ KNOWN = (
     "buildah",
     "conmon",
     "runc",
+    "csi-",
+    "disks",
 )
 
 
@@ -32,6 +36,7 @@ class Traces:
     rules: frozenset[str]
     cgroups: frozenset[str]
     namespaces: frozenset[str]
+    loops: frozenset[str]
     files: frozenset[str]
 
 
@@ -47,6 +52,7 @@ def look() -> Traces:
         rules=frozenset(_rules()),
         cgroups=frozenset(str(path) for path in Path("/sys/fs/cgroup").glob("*/*llm*")) | _unified(),
         namespaces=frozenset(str(path) for path in Path("/run/netns").glob("*")),
+        loops=frozenset(loops.files()),
         files=frozenset(str(path) for folder in WATCHED for path in Path(folder).glob("*")),
     )
 

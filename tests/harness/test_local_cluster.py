@@ -17,6 +17,7 @@ from cluster import provider
 from cluster.choice import choice
 from cluster.local import bringup
 from cluster.local.components import BASE_IMAGE
+from cluster.local.disks import DISK
 from cluster.local.layout import clusters_dir, existing, free_slot, locked, read_record
 from harness.machine import look
 from images.build import NODE_IMAGES, build
@@ -81,6 +82,52 @@ def test_two_nodes_run_pods_that_reach_each_other_and_leave_the_machine_as_it_wa
     assert [node.name for node in again.nodes] == ["node-1", "node-2"]
     bringup.down(names[0])
     assert look() == before
+
+
+def test_a_disk_that_a_pod_writes_to_goes_when_the_owner_of_its_cluster_is_killed(
+    tools: Path, node_images: list[Path], names: list[str]
+) -> None:
+    before = look()
+    with subprocess.Popen(["sleep", "infinity"]) as owner:
+        running = bringup.up(names[0], tools, node_images, owner=owner.pid)
+        provider.Local(running).start_disks()
+        for item in _writer():
+            running.kubectl("apply", "--filename", "-", stdin=json.dumps(item))
+        running.kubectl("wait", "--for=condition=Ready", "pod/writer", "--timeout=90s")
+        assert look().loops != before.loops
+        owner.kill()
+    with locked():
+        assert names[0] in bringup.sweep()
+    assert look() == before
+
+
+def _writer() -> list[dict[str, object]]:
+    """A claim of a network disk, and a pod that writes to it without end."""
+    claim: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "disk"},
+        "spec": {
+            "storageClassName": DISK,
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "300Mi"}},
+        },
+    }
+    container = {
+        "name": "writer",
+        "image": BASE_IMAGE,
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", "while true; do echo more >> /disk/file; done"],
+        "volumeMounts": [{"name": "disk", "mountPath": "/disk"}],
+    }
+    volume = {"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}}
+    pod: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "writer"},
+        "spec": {"containers": [container], "volumes": [volume]},
+    }
+    return [claim, pod]
 
 
 def test_a_cluster_with_fewer_nodes_than_asked_for_is_not_taken(

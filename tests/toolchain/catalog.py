@@ -134,6 +134,18 @@ TOOLS: dict[str, Tool | Files] = {
             {"github.com/rancher/local-path-provisioner": "local-path-provisioner"},
             85,
         ),
+        Tool(
+            "csi",
+            "csi",
+            "network disks: a driver, csi-provisioner v6.3.0, csi-attacher v4.12.0 and csi-resizer v2.2.0",
+            {
+                "./disks": "disks",
+                "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner": "csi-provisioner",
+                "github.com/kubernetes-csi/external-attacher/v4/cmd/csi-attacher": "csi-attacher",
+                "github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer": "csi-resizer",
+            },
+            230,
+        ),
         Tool("helm3", "helm3", "Helm v3.22.0", {"helm.sh/helm/v3/cmd/helm": "helm3"}, 75),
         Tool(
             "helm-unittest",
@@ -201,5 +213,5 @@ SETS: dict[str, tuple[str, ...]] = {
     "demo": ("helm", *CLUSTER),
     "demo-foreign": ("helm",),
     "gitops": ("helm", *GITOPS, *CLUSTER),
-    "test": ("helm", "helm-unittest", "ct", "helm3", "crds", *GITOPS),
+    "test": ("helm", "helm-unittest", "ct", "helm3", "crds", "csi", *GITOPS),
 }

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster.local import certificates, cgroups, components, nodes
+from cluster.local import certificates, cgroups, components, loops, nodes
 from cluster.local.components import Component
 from cluster.local.layout import (
     INSIDE,
@@ -180,6 +180,7 @@ def remove(name: str) -> None:
         subprocess.run(["ip", "link", "delete", layout.link], capture_output=True, check=False)
         if record.init and start_time(record.init) == record.init_started:
             Namespace(record.init).kill()
+        loops.wait_until_gone(layout.disks.name)
         for node in layout.nodes(MAX_NODES):
             cgroups.remove(node.cgroup)
     if name in existing():

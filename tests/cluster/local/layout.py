@@ -44,6 +44,11 @@ class Layout:
         """The name of the link's end on this machine."""
         return f"llmk{self.slot}"
 
+    @property
+    def disks(self) -> Path:
+        """Where its network disks are, inside: in memory, and under a name that the kernel shows with each of them."""
+        return Path("/run") / f"{self.link}-disks"
+
     def nodes(self, count: int) -> list[Node]:
         """Its first `count` nodes."""
         return [Node(self, number) for number in range(1, count + 1)]

@@ -1,4 +1,4 @@
-"""The stage of the tests that need more than one node: two nodes, GPUs where a test wants them."""
+"""The stage of the tests that need more than one node: two nodes, network disks, GPUs where a test wants them."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def stage() -> Iterator[Local]:
         running = provider.up(name, None if kept else os.getpid(), nodes=2)
         assert isinstance(running, Local)
         running.load([DOWNLOADER, MODEL_SERVER])
+        running.start_disks()
         yield running
     finally:
         if not kept:
