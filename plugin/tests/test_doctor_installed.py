@@ -58,6 +58,13 @@ def test_a_release_that_is_not_there(clinic: Clinic, web: list[Object]) -> None:
     assert "is examined by its values (-f, --set) or its manifests (--manifests)." in result.stderr
 
 
+def test_a_namespace_without_releases_says_so(clinic: Clinic) -> None:
+    result = clinic.run("doctor")
+
+    assert result.stdout == "namespace default: nothing found\n"
+    assert result.stderr == "No releases found in namespace default.\n"
+
+
 def test_job_failed(clinic: Clinic, web: list[Object]) -> None:
     job = releases.of_kind(web, "Job")
     job["metadata"]["name"] = "web-preload"

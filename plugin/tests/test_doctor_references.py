@@ -98,6 +98,17 @@ CASES = {
           Set server.runtimeClassName: ""
         """,
     ),
+    "resource-claim": Case(
+        [],
+        {"server__resourceClaims": {"gpu": {"resourceClaimTemplateName": "one-gpu"}}},
+        """
+        PROBLEM resource-claim: Deployment web
+          Its pods want the ResourceClaimTemplate one-gpu, which does not exist in namespace default.
+          Its pods stay Pending.
+          Set server.resourceClaims.gpu: null
+          Make it.
+        """,
+    ),
     "image": Case(
         [],
         {"downloader__image__repository": "llmkube-downloader"},

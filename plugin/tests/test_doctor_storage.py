@@ -171,6 +171,29 @@ CASES = {
           It does not exist in namespace default, and this release does not make it.
           All pods that mount it stay Pending.
           Set modelCache.create: true
+          Or install the release that does first.
+        """,
+    ),
+    "claim-missing, one that is asked before the origin": Case(
+        [claim("other")],
+        {"modelCache__upstream": {"team": {"claimName": "mine"}}},
+        """
+        PROBLEM claim-missing: PersistentVolumeClaim mine
+          It does not exist in namespace default, and this release does not make it.
+          All pods that mount it stay Pending.
+          Set modelCache.upstream.team: {"claimName": "other"}
+          Make it, or name one that is there: other.
+        """,
+    ),
+    "claim-missing, of compiled files": Case(
+        [claim("other")],
+        {"artifactCache": {"enabled": True, "claimName": "mine"}},
+        """
+        PROBLEM claim-missing: PersistentVolumeClaim mine
+          It does not exist in namespace default, and this release does not make it.
+          All pods that mount it stay Pending.
+          Set artifactCache.claimName: "other"
+          Make it, or name one that is there: other.
         """,
     ),
     "claim-lost": Case(

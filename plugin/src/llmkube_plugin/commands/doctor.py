@@ -71,6 +71,8 @@ def doctor(
     arguments = [f"--values={each}" for each in values] + [f"--set={each}" for each in settings]
     arguments += [f"--set-json={each}" for each in documents]
     subject, place = _subject(facts, release, chart, arguments, manifests)
+    if not subject.objects:
+        output.note(f"No releases found in namespace {facts.namespace}.")
     context.exit(_report(_examine(subject, facts, cluster if online else None, timeout, output), place, output))
 
 

@@ -69,6 +69,7 @@ REFERENCES = (
     Check("service-account", references.service_account),
     Check("priority-class", references.priority_class),
     Check("runtime-class", references.runtime_class),
+    Check("resource-claim", references.resource_claim),
     Check("image", references.image),
 )
 ADMISSION = (

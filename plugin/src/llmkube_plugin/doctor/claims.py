@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmkube_plugin import pods, units
+from llmkube_plugin import contract, pods, units
 from llmkube_plugin.doctor import facts
 from llmkube_plugin.doctor.finding import NOTE, PROBLEM, WARNING, Finding, Value, named
 from llmkube_plugin.doctor.storage import class_of, values_of
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from llmkube_plugin.doctor.subject import Subject
     from llmkube_plugin.kube import Object
 
+_CACHE, _ARTIFACTS = "model-cache", "artifacts"  # volumes of the chart's pods
+_SHARED = "llmkube-model-cache"
 _WAITS = "All pods that mount it stay Pending."
 
 
@@ -31,16 +33,25 @@ def missing(subject: Subject, cluster: Facts) -> Iterator[Finding]:
     for name, there in mounted(subject):
         if there or subject.has(CLAIM, name):
             continue
-        ours = name == "llmkube-model-cache"
+        volume = next(pods.mounts(workload.template, name) for workload in subject.users(name))
         what = f"It does not exist in namespace {cluster.namespace}, and this release does not make it."
-        action = "" if ours else "Make it, or name one that is there: " + named(subject.live_claims) + "."
-        value = Value("modelCache.create", True) if ours else _existing(subject)
+        action = f"Make it, or name one that is there: {named(subject.live_claims)}."
+        if volume == _CACHE and name == _SHARED:
+            action = "Or install the release that does first."
+        value = _value(volume, name, subject)
         yield Finding(PROBLEM, (f"{CLAIM} {name}",), what, _WAITS, action, value)
 
 
-def _existing(subject: Subject) -> Value | None:
+def _value(volume: str, name: str, subject: Subject) -> Value | None:
+    """Return the value that names a claim, by the volume through which pods mount it, with a claim that is there."""
+    if volume == _CACHE and name == _SHARED:
+        return Value("modelCache.create", True)
     names = sorted(subject.live_claims)
-    return Value("modelCache.claimName", names[0]) if names else None
+    if volume.startswith(contract.VOLUME_UPSTREAM):
+        upstream = volume.removeprefix(contract.VOLUME_UPSTREAM)
+        return Value(f"modelCache.upstream.{upstream}", {"claimName": names[0]} if names else None)
+    path = {_CACHE: "modelCache.claimName", _ARTIFACTS: "artifactCache.claimName"}.get(volume)
+    return Value(path, names[0]) if path and names else None
 
 
 def lost(subject: Subject, _: Facts) -> Iterator[Finding]:

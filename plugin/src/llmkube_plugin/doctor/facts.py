@@ -24,6 +24,8 @@ DRIVER_NODES = Kind("csinodes", "/apis/storage.k8s.io/v1")
 PRIORITIES = Kind("priorityclasses", "/apis/scheduling.k8s.io/v1")
 RUNTIMES = Kind("runtimeclasses", "/apis/node.k8s.io/v1")
 POLICIES = Kind("networkpolicies", "/apis/networking.k8s.io/v1")
+DEVICES = Kind("resourceclaims", "/apis/resource.k8s.io/v1")
+DEVICE_TEMPLATES = Kind("resourceclaimtemplates", "/apis/resource.k8s.io/v1")
 
 # Verb, resource and namespace of a request that the user's rights do not suffice for; no namespace: of the cluster.
 Denied = tuple[str, str, str]

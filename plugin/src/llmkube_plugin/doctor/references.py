@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmkube_plugin.kube import Kind, Object
 
 _KINDS: dict[str, Kind] = {"Secret": facts.SECRETS, "ConfigMap": facts.CONFIG_MAPS}
+_DEVICES = {"ResourceClaim": facts.DEVICES, "ResourceClaimTemplate": facts.DEVICE_TEMPLATES}
 # The values from which the chart makes a volume, by the volume's name and what it holds.
 _VOLUMES = {
     ("credentials", "Secret"): "model.existingSecret",
@@ -145,6 +146,18 @@ def _classes(subject: Subject, cluster: Facts, kind: str, resource: Kind) -> Ite
         what = f"Its pods want the {kind} {name}, which does not exist."
         causes = "The API server refuses its pods: none is ever made."
         yield Finding(PROBLEM, (workload.title,), what, causes, "", Value(f"{part}.{field}", ""))
+
+
+def resource_claim(subject: Subject, cluster: Facts) -> Iterator[Finding]:
+    """Find claims of devices, and templates for them, that are not there."""
+    for workload in subject.workloads:
+        for each in workload.spec.get("resourceClaims") or []:
+            for kind, resource in _DEVICES.items():
+                name = each.get(f"{kind[0].lower()}{kind[1:]}Name")
+                if name and not subject.has(kind, name) and cluster.misses(resource, name):
+                    what = f"Its pods want the {kind} {name}, which does not exist in namespace {cluster.namespace}."
+                    value = Value(f"server.resourceClaims.{each['name']}", None)
+                    yield Finding(PROBLEM, (workload.title,), what, "Its pods stay Pending.", "Make it.", value)
 
 
 def image(subject: Subject, cluster: Facts) -> Iterator[Finding]:
