@@ -107,6 +107,7 @@ def run(kubeconfig: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in _NOT_OF_THE_USER:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    monkeypatch.setenv("HELM_BIN", releases.helm())
 
     def invoke(*arguments: str, answer: str | None = None) -> Result:
         return CliRunner().invoke(cli, arguments, input=answer, catch_exceptions=False)

@@ -175,7 +175,7 @@ class FakeKubernetes:
     def _play(self, job: Object) -> None:
         """Make the Job's pod with its first status; the others come as news to whoever watches."""
         script = self.plays(job)
-        job["status"] = script.job_status
+        job["status"] = {"startTime": "2026-01-02T03:04:05Z", **script.job_status}
         name = job["metadata"]["name"]
         template = copy.deepcopy(job["spec"]["template"])
         pod = {"apiVersion": "v1", "kind": "Pod", **template}
@@ -374,7 +374,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         with contextlib.suppress(ConnectionError):
-            for part in parts:
+            for part in filter(None, parts):  # an empty one would end the answer
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
             self.wfile.write(b"0\r\n\r\n")
 

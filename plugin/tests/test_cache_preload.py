@@ -19,7 +19,7 @@ OTHER = "hf://org/other@abc123"
 def succeeds(report: dict[str, Any] | None = None, log: str = "50%\n/models/key\n") -> Script:
     """Return the script of a Job whose fetch goes well."""
     done = releases.job_pod(releases.ended(0, report or releases.fetched()), "Succeeded")
-    return Script([RUNNING, done], log)
+    return Script([RUNNING, done], log, job_status={"conditions": [{"type": "Complete", "status": "True"}]})
 
 
 def fails(code: int, name: str) -> Script:
@@ -162,7 +162,7 @@ class TestOfARelease:
         result = run("cache", "preload", "wbe")
 
         assert result.exit_code == 1
-        assert "release 'wbe' in namespace default has no model to download" in result.stderr
+        assert "'wbe' is no release in namespace default and no model of the catalog" in result.stderr
 
     def test_its_selection_is_in_its_values(self, cluster: FakeKubernetes, run: Run) -> None:
         cluster.add(*releases.serving())
@@ -170,7 +170,7 @@ class TestOfARelease:
         result = run("cache", "preload", "web", "--file", "x.gguf")
 
         assert result.exit_code == 2
-        assert "are for a SOURCE" in result.stderr
+        assert "are for a single SOURCE" in result.stderr
 
 
 class TestOfASource:
@@ -346,20 +346,5 @@ def test_cut_off_from_the_api_server_it_says_that_the_download_goes_on(web: Fake
     result = run("cache", "preload", "web")
 
     assert result.exit_code == 1
-    assert "the download goes on without this command" in result.stderr
+    assert "The download goes on in the cluster without this command" in result.stderr
     assert "can not be reached" in result.stderr
-
-
-def test_interrupted_it_leaves_the_download_to_the_job(
-    web: FakeKubernetes, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("llmkube_plugin.runs.JobRun.wait", interrupt)
-
-    result = run("cache", "preload", "web")
-
-    assert result.exit_code == 130
-    assert "the download goes on without this command; see `helm llmkube cache status web-model-cache`" in result.stderr
-    assert len(web.all("jobs")) == 2

@@ -36,6 +36,7 @@ ON_A_CLUSTER: Calls = {
     "cache-status": [(), ("--scan",)],
     "cache-plan": [("-f", str(releases.REPOSITORY / "values-examples" / "vision.rendered.yaml"))],
     "cache-preload": [("web",), ("web", "--no-wait"), ("web", "--dry-run")],
+    "cache-create": [("models", "--size", "1Gi", "--dry-run")],
     "cache-verify": [()],
     "cache-clear": [("{key}", "--yes", "--force"), ("--all", "--dry-run", "--force")],
     "cache-prune": [("--unused", "--yes"), ("--older-than", "30d", "--dry-run")],

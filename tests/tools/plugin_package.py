@@ -28,7 +28,11 @@ ROOT = Path(__file__).parent.parent.parent
 NAME = "llmkube"
 ENTRANCE = ("plugin.yaml", "plugin.complete", "completion.yaml")
 CONTENT = (*ENTRANCE, "LICENSE", "plugin/bin", "plugin/src", "plugin/requirements.txt", "downloader/src")
-CATALOG = "charts/llmkube/catalog.yaml"
+# The chart, as those need it who install it: `cache create` does.
+CHART = tuple(
+    f"charts/llmkube/{part}"
+    for part in ("Chart.yaml", "catalog.yaml", "files", "templates", "values.schema.json", "values.yaml")
+)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 # What a wheel may be tagged with: the oldest systems first, and macOS 11 as the oldest on either processor.
 PLATFORMS = {
@@ -85,7 +89,7 @@ def _download(into: Path, requirements: str, python: str, tags: list[str]) -> No
 
 def _files() -> Iterator[tuple[str, Path]]:
     """Yields the path of each file in the package, below the plugin's folder, and the file."""
-    for name in (*CONTENT, CATALOG):
+    for name in (*CONTENT, *CHART):
         path = ROOT / name
         for file in [path] if path.is_file() else path.rglob("*"):
             inner = file.relative_to(ROOT)

@@ -22,12 +22,17 @@ _CACHE = {
     "df": "Show who holds the space of each cache, and what of it can be had back.",
     "status": "Show how each cache is: its claim, the pods that mount it, fetches under way, and the last failures.",
     "plan": "Show which caches a release would make and what it would download, from what `helm template` printed.",
-    "preload": "Download weights into a cache before they are needed.",
+    "create": "Make a cache without a model: the claim, and what maintains it.",
+    "preload": "Download weights into a cache before they are needed, several at once.",
     "verify": "Read entries whole and compare every file with the hash it was published with.",
     "clear": "Remove entries from the caches of a namespace.",
     "prune": "Remove from each cache of a namespace what is not used, the longest unused first.",
     "pin": "Keep entries from being removed, until they are unpinned.",
     "unpin": "Let pinned entries be removed again.",
+}
+_CATALOG = {
+    "list": "List the models that `cache preload` takes by an id, and whose size the chart knows.",
+    "show": "Show one model of the catalog, and how it is downloaded and served.",
 }
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -52,6 +57,11 @@ def cli() -> None:
 @cli.group(cls=LazyGroup, lazy=_CACHE)
 def cache() -> None:
     """Model weights that were downloaded once and kept."""
+
+
+@cli.group(cls=LazyGroup, lazy=_CATALOG)
+def catalog() -> None:
+    """Models that are known by an id, with their sizes and licenses."""
 
 
 def main() -> None:

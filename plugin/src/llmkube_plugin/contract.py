@@ -18,6 +18,8 @@ COMPONENT_SERVER = "server"
 COMPONENT_MAINTENANCE = "maintenance"
 COMPONENT_ARTIFACTS = "artifacts"
 
+JOB_ENDS = ("Complete", "SuccessCriteriaMet", "Failed", "FailureTarget")  # conditions of a Job that does no more work
+
 MODE_IN_PLACE = "inPlace"  # the model is served from the claim or image where it is
 
 CONTAINER_FETCH = "fetch"

@@ -9,5 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-CATALOG = ROOT / "charts" / "llmkube" / "catalog.yaml"  # models by their ids, the chart's own file
+CHART = ROOT / "charts" / "llmkube"
+CATALOG = CHART / "catalog.yaml"  # models by their ids, the chart's own file
 DOWNLOADER = ROOT / "downloader" / "src"

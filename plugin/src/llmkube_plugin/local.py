@@ -7,9 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llmkube_plugin import interrupts, pods
 from llmkube_plugin.errors import PluginError, downloader_failure
@@ -24,6 +25,16 @@ PROGRAM = "llmkube-downloader"
 VARIABLE = "LLMKUBE_DOWNLOADER"
 
 
+class Listener(Protocol):
+    """Hears how a downloader gets on."""
+
+    def begun(self, process: subprocess.Popen[str]) -> None:
+        """Hear that it runs."""
+
+    def told(self, line: str) -> None:
+        """Hear a line that it wrote to standard error."""
+
+
 @dataclass(frozen=True)
 class Downloader:
     """How to run llmkube-downloader: the start of its command line, and where Python finds it if that is needed."""
@@ -31,17 +42,25 @@ class Downloader:
     command: tuple[str, ...]
     python_path: str = ""
 
-    def run(self, root: Path, arguments: Sequence[str], *, show: bool = False, accept: Iterable[int] = (0,)) -> Object:
+    def run(
+        self,
+        root: Path,
+        arguments: Sequence[str],
+        *,
+        show: bool = False,
+        listener: Listener | None = None,
+        accept: Iterable[int] = (0,),
+    ) -> Object:
         """Run a verb on a directory and return its report.
 
-        With `show`, progress and messages go to standard error as they come. Raises PluginError with the downloader's
-        exit code when it is not one of `accept`.
+        With `show`, progress and messages go to standard error as they come; a listener gets each line of them instead.
+        Raises PluginError with the downloader's exit code when it is not one of `accept`.
         """
         environment = {**os.environ, "PYTHONPATH": self.python_path} if self.python_path else None
         verb, *rest = arguments
         line = [*self.command, verb, "--root", str(root), "-o", "json", *rest]
         try:
-            code, text = _run(line, environment, show=show)
+            code, text = _run_heard(line, environment, listener) if listener else _run(line, environment, show=show)
         except OSError as error:
             raise PluginError(
                 f"{self.command[0]} can not be run: {error.strerror}", f"Correct {VARIABLE}, or leave it out."
@@ -108,3 +127,19 @@ def _end(process: subprocess.Popen[str], program: str) -> None:
     process.send_signal(signal.SIGINT)
     with interrupts.leaving(f"{program} (process {process.pid}) is still ending what it does."):
         process.communicate()
+
+
+def _run_heard(line: Sequence[str], environment: dict[str, str] | None, listener: Listener) -> tuple[int, str]:
+    """Run a program that a listener hears, in any thread; return its exit code and standard output."""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
+        subprocess.Popen(
+            line, stdout=output, stderr=subprocess.PIPE, text=True, errors="replace", env=environment
+        ) as process,
+    ):
+        listener.begun(process)
+        for told in process.stderr or ():
+            listener.told(told.rstrip("\n"))
+        process.wait()
+        output.seek(0)
+        return process.returncode, output.read()

@@ -25,12 +25,12 @@ class Listener(Protocol):
 
 
 class JobRun:
-    """A Job on the cluster that the plugin makes."""
+    """A Job on the cluster that the plugin makes, or one that is there already (`existing`) and does the same."""
 
-    def __init__(self, cluster: Cluster, manifest: Object) -> None:
+    def __init__(self, cluster: Cluster, manifest: Object, existing: Object | None = None) -> None:
         self._cluster = cluster
         self.namespace: str = manifest["metadata"]["namespace"]
-        created = cluster.create(kube.JOBS, self.namespace, manifest)
+        created = existing or cluster.create(kube.JOBS, self.namespace, manifest)
         self.name = pods.name(created)
         self._uid = created["metadata"]["uid"]
         self._retries = created["spec"]["backoffLimit"] > 0
@@ -69,6 +69,8 @@ class JobRun:
                 self._tell_reason(pod, listener, idle=change.type == "IDLE")
             if last and self._is_decided(last[1]):
                 return last
+            if pod and end:
+                listener.waiting(f"trying again, because {end.error.get('cause', 'its pod was lost')}")
             if change.type in ("IDLE", "DELETED") and not last:
                 self._raise_if_failed()
             if time.monotonic() > deadline:

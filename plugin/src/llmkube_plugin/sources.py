@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from llmkube_plugin.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SIGNATURES = {"x-amz-signature", "x-goog-signature", "signature", "sig"}
 
@@ -31,6 +35,12 @@ class Selection:
 def is_source(text: str) -> bool:
     """Return whether a text names a source (`hf://...`) rather than a release."""
     return "://" in text
+
+
+def short_names(sources: Sequence[str]) -> list[str]:
+    """Return a short name for each source: the end of its path, or the whole source where two would be the same."""
+    short = [source.partition("?")[0].rstrip("/").rpartition("/")[2] or source for source in sources]
+    return [name if short.count(name) == 1 else source for name, source in zip(short, sources, strict=True)]
 
 
 def public_source(source: str) -> str:

@@ -51,6 +51,17 @@ def seconds(text: str) -> float | None:
     return float(int(match[1]) * _SECONDS[match[2]]) if match else None
 
 
+def span(seconds: int) -> str:
+    """Return the time that something still takes, of nearly one width for bars: `42s`, `3m05s`, `2h04m`, `3d02h`."""
+    if seconds < 60:
+        return f"{seconds}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02}s"
+    if seconds < 86400:
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02}m"
+    return f"{seconds // 86400}d{seconds % 86400 // 3600:02}h"
+
+
 def moment(text: str | None) -> datetime | None:
     """Return the time that an RFC 3339 text names, in UTC; None when there is none."""
     if not text:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmkube_plugin import contract, installation, options, pods, render, rendered, scan, units
+from llmkube_plugin import catalog, contract, options, pods, render, rendered, scan, units
 from llmkube_plugin.entries import entries
+from llmkube_plugin.errors import PluginError
 from llmkube_plugin.model import IN_PLACE, MISSING
 from llmkube_plugin.output import Column
 
@@ -147,13 +148,11 @@ def _fetches(snapshot: Snapshot) -> Iterator[tuple[str, Object, Object]]:
 
 def _catalog() -> Mapping[str, int]:
     """Return the sizes that the chart's catalog knows, by source; none where the plugin was installed without it."""
-    import yaml
-
     try:
-        models = yaml.safe_load(installation.CATALOG.read_text(encoding="utf-8"))["models"]
-    except OSError:
+        models = catalog.models()
+    except PluginError:
         return {}
-    return {_place(model["source"]): model["size"] for model in models}
+    return {_place(model.source): model.size for model in models}
 
 
 def _place(source: str) -> str:
