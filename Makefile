@@ -39,7 +39,8 @@ help: ## Show this list
 ##@ Test it
 
 .PHONY: test
-test: lint tools test-chart-lint ## Every test, the ones on the cluster included
+test: venv tools ## Every test, the ones on the cluster included
+	@$(MAKE) --jobs 2 --output-sync=target lint test-chart-lint
 	@$(PYTHON) -m preflight tests
 	@trap '$(BIN)/python -m cluster sweep' EXIT; $(HELMS) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
 

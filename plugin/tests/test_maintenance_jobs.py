@@ -90,12 +90,11 @@ def test_a_job_that_asks_no_origin_has_no_credentials(cluster: FakeKubernetes, r
 
 def test_kubernetes_expands_nothing_in_the_arguments_of_a_job(cluster: FakeKubernetes, run: Run) -> None:
     cluster.add(*releases.serving())
-    cluster.plays = lambda _: releases.maintenance_says({"schema": 1, "entries": []})
 
-    run("cache", "verify", "$(HF_TOKEN)")
+    run("cache", "preload", "https://models.example/$(HF_TOKEN).gguf", "--no-wait")
 
     [job] = cluster.created("jobs")
-    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["verify", "$$(HF_TOKEN)", "-o", "json"]
+    assert "https://models.example/$$(HF_TOKEN).gguf" in job["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
 def test_a_job_tells_who_made_it_and_belongs_to_no_other_tool(cluster: FakeKubernetes, run: Run) -> None:
@@ -346,7 +345,7 @@ def test_interrupted_no_job_is_left(cluster: FakeKubernetes, run: Run, monkeypat
     cluster.add(*releases.serving("a"), *releases.serving("b"))
     monkeypatch.setattr("llmkube_plugin.runs.JobRun.wait", interrupt)
 
-    assert run("cache", "list", "--scan").exit_code == 1
+    assert run("cache", "list", "--scan").exit_code == 130
 
     assert len(cluster.created("jobs")) == 2
     assert len(cluster.all("jobs")) == 2  # the releases' own
