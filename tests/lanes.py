@@ -18,20 +18,19 @@ from xdist.scheduler import LoadScopeScheduling
 # module stay together. In this order: what needs the machine for itself, what may run beside that, and then the longest
 # first, so that no process is left with a long one in the end.
 _LANES = {
-    "tests/harness/": "cluster",
-    "tests/e2e/test_": "cluster",
+    "tests/harness/": "harness",
     "tests/chart/": "",
-    "plugin/tests/": "",
     "tests/gitops/": "gitops",
     "tests/e2e/nodes/": "nodes",
-    "tests/apiserver/": "apiserver",
+    "tests/e2e/": "",
+    "tests/apiserver/": "",
     "tests/faults/": "",
     "tests/powerloss/": "",
     "": "",
 }
 # These compare the machine before and after: nothing that changes it may run beside them.
 _ALONE = "tests/harness/"
-_UNSEEN = ("tests/chart/", "plugin/tests/")  # leave no trace that those look for
+_UNSEEN = "tests/chart/"  # leaves no trace that those look for
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
