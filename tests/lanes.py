@@ -5,10 +5,10 @@ What waits (for a cluster, a network, a fault) and what computes then share the 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from xdist.remote import Producer
@@ -20,6 +20,9 @@ from xdist.scheduler import LoadScopeScheduling
 _LANES = {
     "tests/harness/": "harness",
     "tests/chart/": "",
+    "plugin/tests/test_install": "install",
+    "plugin/tests/": "",
+    "tests/protocol/": "",
     "tests/gitops/": "gitops",
     "tests/e2e/nodes/": "nodes",
     "tests/e2e/": "",
@@ -30,7 +33,7 @@ _LANES = {
 }
 # These compare the machine before and after: nothing that changes it may run beside them.
 _ALONE = "tests/harness/"
-_UNSEEN = "tests/chart/"  # leaves no trace that those look for
+_UNSEEN = ("tests/chart/", "plugin/tests/", "tests/protocol/")  # leave no trace that those look for
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -48,23 +51,39 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Run what compares the machine before and after while nothing else changes it."""
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Run what compares the machine before and after while nothing else changes it, one such test after the other."""
     if not _is_worker(item.config) or item.nodeid.startswith(_UNSEEN):
         return (yield)
-    with _turn(item.config, alone=item.nodeid.startswith(_ALONE)):
+    alone = item.nodeid.startswith(_ALONE)
+    if not _turn.locks:
+        _turn.take(_shared_folder(item.config), alone=alone)
+    try:
         return (yield)
+    finally:
+        if not (alone and nextitem and nextitem.nodeid.startswith(_ALONE)):
+            _turn.give_back()
 
 
-@contextlib.contextmanager
-def _turn(config: pytest.Config, *, alone: bool) -> Iterator[None]:
-    """Hold the machine, alone or with others. Who wants it alone shuts the door first, or its turn would never come."""
-    folder = _shared_folder(config)
-    with (folder / "door").open("w") as door, (folder / "machine").open("w") as machine:
-        fcntl.flock(door, fcntl.LOCK_EX)
-        fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
-        yield
+class _Turn:
+    """The machine, held alone or with others. Who wants it alone shuts the door first, or its turn would never come."""
+
+    def __init__(self) -> None:
+        self.locks: list[IO[str]] = []
+
+    def take(self, folder: Path, *, alone: bool) -> None:
+        with (folder / "door").open("w") as door:
+            fcntl.flock(door, fcntl.LOCK_EX)
+            machine = (folder / "machine").open("w")
+            fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+            self.locks.append(machine)
+
+    def give_back(self) -> None:
+        while self.locks:
+            self.locks.pop().close()
+
+
+_turn = _Turn()
 
 
 def _shared_folder(config: pytest.Config) -> Path:
