@@ -65,13 +65,14 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
             _turn.give_back()
 
 
-class _Turn:
+class Turn:
     """The machine, held alone or with others. Who wants it alone shuts the door first, or its turn would never come."""
 
     def __init__(self) -> None:
         self.locks: list[IO[str]] = []
 
     def take(self, folder: Path, *, alone: bool) -> None:
+        """Wait for the machine; `folder` is where all processes of the run meet."""
         with (folder / "door").open("w") as door:
             fcntl.flock(door, fcntl.LOCK_EX)
             machine = (folder / "machine").open("w")
@@ -79,11 +80,12 @@ class _Turn:
             self.locks.append(machine)
 
     def give_back(self) -> None:
+        """Let others have it."""
         while self.locks:
             self.locks.pop().close()
 
 
-_turn = _Turn()
+_turn = Turn()
 
 
 def _shared_folder(config: pytest.Config) -> Path:
