@@ -119,4 +119,4 @@ def _identities(space: Space) -> Any:
 def _wait_for_capacity(space: Space, size: str) -> None:
     """Waits until the kubelet says that the file system has the size of the claim."""
     grown = f"--for=jsonpath={{.status.capacity.storage}}={size}"
-    space.kubectl("wait", grown, "pvc/small-model-cache", "--timeout=60s")
+    space.kubectl("wait", grown, "pvc/small-model-cache", "--timeout=300s")
