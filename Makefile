@@ -42,7 +42,7 @@ help: ## Show this list
 test: venv tools ## Every test, the ones on the cluster included
 	@$(MAKE) --jobs 2 --output-sync=target lint test-chart-lint
 	@$(PYTHON) -m preflight tests
-	@trap '$(BIN)/python -m cluster sweep' EXIT; $(HELMS) $(BIN)/python -m pytest -n 3 --no-loadscope-reorder
+	@trap '$(BIN)/python -m cluster sweep' EXIT; $(HELMS) $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
 
 .PHONY: test-unit
 test-unit: tools-chart ## What needs neither a cluster nor anything built or installed: seconds

@@ -18,15 +18,15 @@ from xdist.scheduler import LoadScopeScheduling
 # module stay together. In this order: what needs the machine for itself, what may run beside that, and then the longest
 # first, so that no process is left with a long one in the end.
 _LANES = {
-    "tests/harness/": "harness",
+    "tests/harness/": "cluster",
+    "tests/e2e/test_": "cluster",
     "tests/chart/": "",
     "plugin/tests/test_install": "install",
     "plugin/tests/": "",
     "tests/protocol/": "",
     "tests/gitops/": "gitops",
     "tests/e2e/nodes/": "nodes",
-    "tests/e2e/": "",
-    "tests/apiserver/": "",
+    "tests/apiserver/": "apiserver",
     "tests/faults/": "",
     "tests/powerloss/": "",
     "": "",
