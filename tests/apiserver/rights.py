@@ -62,6 +62,9 @@ VERBS = (
     Verb(
         ("cache", "plan", "--file", str(ROOT / "values-examples" / "cpu-llamacpp.rendered.yaml")), "view", frozenset()
     ),
+    Verb(("cache", "create", "models", "--size", "1Gi", "--dry-run"), "view", frozenset()),  # Helm does the rest
+    Verb(("catalog", "list"), "view", frozenset()),
+    Verb(("catalog", "show", "qwen-2.5-0.5b"), "view", frozenset()),
     Verb(("report", "--file", "-"), "view", LISTS),
     Verb(
         ("doctor",), "view", frozenset(), codes=(0, 1)

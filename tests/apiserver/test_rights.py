@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ class Stage:
     def run(self, *command: str, user: str = "", group: str = "") -> Result:
         """Run the plugin as its user would, through Helm's variables; without a user as the administrator."""
         environment = {"KUBECONFIG": str(self.api.running.kubeconfig), "HELM_NAMESPACE": self.namespace}
-        environment |= {"HELM_KUBEASUSER": user, "HELM_KUBEASGROUPS": group}
+        environment |= {"HELM_KUBEASUSER": user, "HELM_KUBEASGROUPS": group, "HELM_BIN": os.environ["HELM"]}
         return CliRunner().invoke(cli, command, env=environment, catch_exceptions=False)
 
     def user(self, rights: frozenset[str]) -> str:
