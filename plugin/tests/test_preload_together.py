@@ -206,6 +206,14 @@ class TestUnderWay:
 
         assert len(web.created("jobs")) == 2
 
+    def test_nor_one_whose_pod_is_done_before_the_job_is_told_complete(self, web: FakeKubernetes, run: Run) -> None:
+        web.plays = lambda _: Script([releases.job_pod(releases.ended(0, releases.fetched()), "Succeeded")])
+
+        run("cache", "preload", OTHER)
+        run("cache", "preload", OTHER, "--no-wait")
+
+        assert len(web.created("jobs")) == 2
+
     def test_a_job_that_is_being_deleted_is_not_followed(self, web: FakeKubernetes, run: Run) -> None:
         run("cache", "preload", OTHER, "--no-wait")
         web.all("jobs")[-1]["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"

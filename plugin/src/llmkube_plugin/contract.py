@@ -3,6 +3,7 @@
 LABEL_RELEASE = "llmkube.dev/release"
 LABEL_COMPONENT = "app.kubernetes.io/component"
 LABEL_KEY = "llmkube.dev/key"
+LABEL_JOB = "job-name"  # Kubernetes' own, on the pods of a Job
 
 ANNOTATION_SOURCE = "llmkube.dev/source"
 ANNOTATION_REVISION = "llmkube.dev/revision"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llmkube_plugin.connection import Connection
     from llmkube_plugin.kube import Cluster, Object
     from llmkube_plugin.output import Output
+    from llmkube_plugin.scan import Snapshot
 
 _LAST_LINES = 20  # of the log of a download that others began
 
@@ -58,13 +59,13 @@ class Downloads:
         self._cluster = cluster
         self._output = output
 
-    def begin(self, manifests: Sequence[Object], jobs: Sequence[Object]) -> None:
+    def begin(self, manifests: Sequence[Object], snapshot: Snapshot) -> None:
         """Make a Job from each manifest, unless one of the Jobs that are there does the same at present.
 
         One that can not be made does not keep the others from it.
         """
         for manifest in manifests:
-            existing = at_work(jobs, manifest)
+            existing = _at_work(snapshot, manifest)
             try:
                 with interrupts.postponed():
                     self.all.append(Download(manifest, JobRun(self._cluster, manifest, existing), existing is not None))
@@ -218,10 +219,15 @@ def side_by_side(work: Sequence[Callable[[], None]], *, interrupted: Callable[[]
         raise error
 
 
-def at_work(jobs: Sequence[Object], manifest: Object) -> Object | None:
+def _at_work(snapshot: Snapshot, manifest: Object) -> Object | None:
     """Return the Job that has not ended and fetches the same into the same claim, None without one."""
     wanted = _what(manifest)
-    return next((job for job in jobs if _is_at_work(job) and _what(job) == wanted), None)
+    # A Job is told complete a while after its pod is done, and whoever follows it then would hear old news.
+    done = {
+        (pods.namespace(pod), pods.label(pod, contract.LABEL_JOB)) for pod in snapshot.pods if pods.has_succeeded(pod)
+    }
+    running = (job for job in snapshot.jobs if (pods.namespace(job), pods.name(job)) not in done)
+    return next((job for job in running if _is_at_work(job) and _what(job) == wanted), None)
 
 
 def _is_at_work(job: Object) -> bool:

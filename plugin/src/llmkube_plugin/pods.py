@@ -123,6 +123,11 @@ def is_over(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
 
 
+def has_succeeded(pod: Object) -> bool:
+    """Return whether all containers of the pod ended, and did what they were to do."""
+    return bool(pod.get("status", {}).get("phase") == "Succeeded")
+
+
 def is_running(pod: Object, container: str) -> bool:
     """Return whether a container of the pod runs at present."""
     return any("running" in (status.get("state") or {}) for status in _statuses(pod, container))

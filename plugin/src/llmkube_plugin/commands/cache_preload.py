@@ -63,7 +63,7 @@ def cache_preload(
     rights.require(cluster, cluster.namespace, rights.AWAITED_DOWNLOAD if wait else rights.DOWNLOAD)
     downloads = Downloads(cluster, output)
     with interrupts.leaving(lambda: downloads.left(connection)):
-        downloads.begin(manifests, snapshot.jobs)
+        downloads.begin(manifests, snapshot)
         if wait:
             downloads.wait(timeout)
     if downloads.cut_off():
