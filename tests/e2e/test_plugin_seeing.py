@@ -95,7 +95,7 @@ def test_status_says_why_a_download_stands_still(space: Space, hub: FakeHub) -> 
     (fetch,) = cache["fetching"]
     assert fetch["stalled"].startswith("rate limited until ")
     assert fetch["bytesPerSecond"] is None
-    assert "stalled: rate limited until " in space.llmkube("cache", "status").out
+    assert "rate limited until " in space.llmkube("cache", "status").out
 
 
 def test_status_says_what_a_pod_waits_for(space: Space) -> None:

@@ -13,7 +13,7 @@ from cluster.choice import choice
 from cluster.local.layout import existing
 from cluster.provider import Local, tools_folder
 from e2e.kit import Helm, Space
-from images.build import DOWNLOADER, MODEL_SERVER
+from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
 
 NAME = "nodes"
 
@@ -41,8 +41,10 @@ def stage() -> Iterator[Local]:
 
 @pytest.fixture(scope="session")
 def helm(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Helm 4."""
-    return Helm(tools_folder(["helm"]) / "helm", stage, tmp_path_factory.mktemp("helm"))
+    """Helm 4 with the plugin installed from this checkout."""
+    helm = Helm(tools_folder(["helm"]) / "helm", stage, tmp_path_factory.mktemp("helm"))
+    helm("plugin", "install", str(REPOSITORY / "plugin"))
+    return helm
 
 
 @pytest.fixture(scope="session")

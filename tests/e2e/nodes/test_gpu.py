@@ -11,7 +11,6 @@ import pytest
 from chart.rendering import nested
 from cluster.provider import Local
 from e2e.kit import Space
-from images.build import REPOSITORY
 
 pytestmark = pytest.mark.cluster
 
@@ -68,7 +67,6 @@ def test_without_tolerations_nothing_runs_there(space: Space, gpu_node: str) -> 
 
 
 def test_the_doctor_names_the_taint_and_what_tolerates_it(space: Space, gpu_node: str) -> None:
-    space.helm("plugin", "install", str(REPOSITORY / "plugin"))
     values: dict[str, Any] = {
         "model__source": SMALL,
         "server__gpu": {"vendor": "nvidia", "tolerate": False},

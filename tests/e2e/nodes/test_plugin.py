@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.provider import Local
-from e2e.kit import Helm, Space
-from images.build import REPOSITORY
+from e2e.kit import Space
 
 pytestmark = pytest.mark.cluster
 
@@ -18,13 +17,6 @@ SMALL = "hf://acme/small/model-f16.gguf"
 OTHER = "hf://acme/other/model-f16.gguf"
 TAINT = "dedicated=models:NoSchedule"
 TOLERATION = {"key": "dedicated", "operator": "Equal", "value": "models", "effect": "NoSchedule"}
-
-
-@pytest.fixture(scope="session")
-def helm(helm: Helm) -> Helm:
-    """Helm 4 with the plugin installed from this checkout."""
-    helm("plugin", "install", str(REPOSITORY / "plugin"))
-    return helm
 
 
 @pytest.fixture
