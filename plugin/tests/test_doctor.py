@@ -132,14 +132,15 @@ class TestAnInstallToCome:
 
         told = clinic.run("doctor", "--set", "a=b").stderr
 
-        assert "there is no helm to render the chart with\nName its path in HELM_BIN, or use --manifests." in told
+        assert "helm is not on PATH, and the chart is rendered with it\nInstall Helm 3.18 or newer, " in told
+        assert told.endswith("put it on PATH, or name its path in HELM_BIN.\n")
 
     def test_without_a_chart_the_way_out_is_named(self, clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("llmkube_plugin.doctor.reading._CHART", clinic.folder)
+        monkeypatch.setattr("llmkube_plugin.installation.CHART", clinic.folder)
 
         told = clinic.run("doctor", "--set", "a=b").stderr
 
-        assert "does not know which one to render\nName the chart with --chart" in told
+        assert "installed without the llmkube chart\nName the chart with --chart" in told
 
 
 @pytest.mark.parametrize(

@@ -101,11 +101,7 @@ def _finish(task: Task, run: MaintenanceRun, start_seconds: float, output: Outpu
 
 def raise_first(outcomes: Iterable[Outcome], output: Output) -> None:
     """Raise the first failure among outcomes; the others become warnings."""
-    failures = [outcome.failure for outcome in outcomes if outcome.failure]
-    for failure in failures[1:]:
-        output.warn(failure.format_message())
-    if failures:
-        raise failures[0]
+    output.raise_first([outcome.failure for outcome in outcomes if outcome.failure])
 
 
 def note_pending(outcomes: Iterable[Outcome], output: Output) -> None:

@@ -8,13 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llmkube_plugin import units
 from llmkube_plugin.errors import PluginError
 from llmkube_plugin.model import FOREIGN, Entry
+from llmkube_plugin.output import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Command = Callable[..., None]
+
+# Of a table that shows which entries were chosen.
+COLUMNS: list[Column[Entry]] = [
+    Column("CACHE", lambda entry: entry.claim, shorten=True),
+    Column("KEY", lambda entry: entry.key),
+    Column("SOURCE", lambda entry: entry.source or "-", shorten=True),
+    Column("SIZE", lambda entry: units.size(entry.bytes)),
+]
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,14 @@ def find_helm() -> str:
     found = os.environ.get("HELM_BIN") or shutil.which("helm")
     if not found:
         raise PluginError(
-            "helm is not on PATH, and this verb runs it", "Install Helm 3.18 or newer, or put it on PATH."
+            "helm is not on PATH, and the chart is rendered with it",
+            "Install Helm 3.18 or newer, put it on PATH, or name its path in HELM_BIN.",
         )
     return found
 
 
 def find_chart(given: str | None) -> str:
-    """Return the chart to install: the one given, else the one that came with the plugin."""
+    """Return the chart to render: the one given, else the one that came with the plugin."""
     if given:
         return given
     own = installation.CHART
@@ -46,16 +47,24 @@ def connection_flags(connection: Connection) -> list[str]:
     return flags + (["--kubeconfig", connection.kubeconfig] if connection.kubeconfig else [])
 
 
+def start(arguments: Sequence[str], text: str | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Helm with `text` on its standard input, or with that of the plugin; return how it ended.
+
+    Raises PluginError when there is no Helm that can be run.
+    """
+    line = [find_helm(), *arguments]
+    try:
+        return subprocess.run(line, input=text, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise PluginError(f"{line[0]} can not be run: {error.strerror}", "Correct HELM_BIN or PATH.") from error
+
+
 def run(verb: str, arguments: Sequence[str], values: str, doing: str) -> str:
     """Run a verb of Helm with values on its standard input; return what it printed.
 
     Raises PluginError with Helm's own words when it fails; `doing` says in the error what was tried.
     """
-    line = [find_helm(), verb, *arguments, "--values", "-"]
-    try:
-        done = subprocess.run(line, input=values, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise PluginError(f"{line[0]} can not be run: {error.strerror}", "Correct HELM_BIN or PATH.") from error
+    done = start([verb, *arguments, "--values", "-"], values)
     if done.returncode:
         told = done.stderr.strip() or f"it ended with exit code {done.returncode}"
         raise PluginError(

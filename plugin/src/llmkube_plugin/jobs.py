@@ -24,7 +24,7 @@ _CONTROLLER_LABELS = (
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
     "controller-uid",
-    "job-name",
+    contract.LABEL_JOB,
 )
 # A server's pod says under its UID that it uses the entry, and finds it through a link in a directory of its own. The
 # pod of a Job will have ended without having used anything, and nobody follows its link.

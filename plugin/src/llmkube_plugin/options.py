@@ -93,6 +93,10 @@ timeout_option = click.option(
     help="How long a pod may take to start.",
 )
 
+scan_option = click.option(
+    "--scan", "scanning", is_flag=True, help="Read the volumes, through a short Job on each cache."
+)
+
 all_namespaces_option = click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 
 

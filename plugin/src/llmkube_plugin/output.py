@@ -91,6 +91,13 @@ class Output:
         """Say something that must not be missed, `--quiet` or not."""
         click.echo(printable(f"Warning: {text}"), err=True)
 
+    def raise_first(self, failures: Sequence[PluginError]) -> None:
+        """End the command with the first of its failures, if there are any; the others become warnings."""
+        for failure in failures[1:]:
+            self.warn(failure.format_message())
+        if failures:
+            raise failures[0]
+
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something is lost; `yes` answers. Without a terminal to ask on, refuse."""
         if yes:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llmkube_plugin import interrupts, options, render, units
+from llmkube_plugin import interrupts, options, render
 from llmkube_plugin.acting import raise_first
-from llmkube_plugin.choosing import count
+from llmkube_plugin.choosing import COLUMNS, count
 from llmkube_plugin.connection import Connection, connect
-from llmkube_plugin.output import Column
 from llmkube_plugin.places import Claims, Directory
 
 if TYPE_CHECKING:
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
     from llmkube_plugin.choosing import Choice
     from llmkube_plugin.model import Entry
     from llmkube_plugin.output import Output
-
-_COLUMNS: list[Column[Entry]] = [
-    Column("CACHE", lambda entry: entry.claim, shorten=True),
-    Column("KEY", lambda entry: entry.key),
-    Column("SOURCE", lambda entry: entry.source or "-", shorten=True),
-    Column("SIZE", lambda entry: units.size(entry.bytes)),
-]
 
 
 def keep(
@@ -64,7 +56,7 @@ def _report(plan: list[Entry], outcomes: list[Outcome], output: Output, *, dry_r
         document = {"schema": render.SCHEMA, "dryRun": dry_run, "pinned": pinned, "entries": entries}
         output.document(document, [entry.key for entry in shown])
         return
-    output.rows(_COLUMNS, shown)
+    output.rows(COLUMNS, shown)
     verb = "pin" if pinned else "unpin"
     if dry_run:
         output.text(f"Would {verb} {count(shown)}.")

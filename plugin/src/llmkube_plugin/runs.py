@@ -7,7 +7,7 @@ import math
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from llmkube_plugin import kube, pods
+from llmkube_plugin import contract, kube, pods
 from llmkube_plugin.errors import ForbiddenError, NotFoundError, PluginError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class JobRun:
 
     def has_begun(self) -> bool:
         """Return whether a container of the Job's pods runs or has run, as far as the API server knows."""
-        mine = self._cluster.objects(kube.PODS, self.namespace, labels=f"job-name={self.name}")
+        mine = self._cluster.objects(kube.PODS, self.namespace, labels=f"{contract.LABEL_JOB}={self.name}")
         return not all(pods.has_not_started(pod) for pod in mine)
 
     def wait(self, container: str, start_seconds: float, listener: Listener) -> tuple[Object, pods.Ended]:
@@ -56,7 +56,7 @@ class JobRun:
         deadline = self._created + start_seconds
         last: tuple[Object, pods.Ended] | None = None
         pod: Object | None = None
-        for change in self._cluster.watch(kube.PODS, self.namespace, labels=f"job-name={self.name}"):
+        for change in self._cluster.watch(kube.PODS, self.namespace, labels=f"{contract.LABEL_JOB}={self.name}"):
             if change.type != "IDLE":
                 pod = None if change.type == "DELETED" else change.object
             end = pods.outcome(pod, container) if pod else None
@@ -129,4 +129,4 @@ class JobRun:
         )
 
     def _hint(self) -> str:
-        return f"See `kubectl -n {self.namespace} describe job,pod -l job-name={self.name}`."
+        return f"See `kubectl -n {self.namespace} describe job,pod -l {contract.LABEL_JOB}={self.name}`."

@@ -106,6 +106,13 @@ def readable(caches: Iterable[Cache], output: Output) -> list[Cache]:
     return found
 
 
+def scan(
+    cluster: Cluster, caches: Iterable[Cache], output: Output, start_seconds: float
+) -> tuple[list[Volume], list[PluginError]]:
+    """Return what is on the volumes of those caches that a Job can work on, as `read`; say which ones none can."""
+    return read(cluster, readable(caches, output), output, start_seconds)
+
+
 def read(
     cluster: Cluster, caches: Iterable[Cache], output: Output, start_seconds: float
 ) -> tuple[list[Volume], list[PluginError]]:

@@ -9,7 +9,7 @@ import click
 
 from llmkube_plugin import interrupts, options, render, units
 from llmkube_plugin.acting import note_pending, raise_first
-from llmkube_plugin.choosing import Choice, choice_options, chosen, count
+from llmkube_plugin.choosing import COLUMNS, Choice, choice_options, chosen, count
 from llmkube_plugin.connection import Connection, connect
 from llmkube_plugin.errors import PluginError
 from llmkube_plugin.model import FOREIGN, Entry
@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from llmkube_plugin.output import Output
 
 _COLUMNS: list[Column[Entry]] = [
-    Column("CACHE", lambda entry: entry.claim, shorten=True),
-    Column("KEY", lambda entry: entry.key),
-    Column("SOURCE", lambda entry: entry.source or "-", shorten=True),
-    Column("SIZE", lambda entry: units.size(entry.bytes)),
+    *COLUMNS,
     Column("STATE", lambda entry: f"{entry.state} (pinned)" if entry.pinned else entry.state),
     Column("USED BY", lambda entry: ",".join(entry.users) or "-", shorten=True),
 ]

@@ -43,7 +43,7 @@ class Holding:
 @options.cluster_options
 @options.all_namespaces_option
 @options.directory_option
-@click.option("--scan", "scanning", is_flag=True, help="Read the volumes, through a short Job on each cache.")
+@options.scan_option
 @options.timeout_option
 @options.output_options
 def cache_df(
@@ -66,15 +66,11 @@ def cache_df(
     cluster = connect(connection)
     snapshot = scan.read(cluster, None if all_namespaces else cluster.namespace)
     caches = [cache for cache in scan.caches(snapshot) if cache.mode != contract.MODE_IN_PLACE]
-    readable = volumes.readable(caches, output) if scanning else []
-    seen, failures = volumes.read(cluster, readable, output, timeout)
+    seen, failures = volumes.scan(cluster, caches, output, timeout) if scanning else ([], [])
     _show(_holdings(snapshot, caches, seen), output)
     if not caches:
         output.note("No caches found." + ("" if all_namespaces else " -A looks in all namespaces."))
-    for failure in failures[1:]:
-        output.warn(failure.format_message())
-    if failures:
-        raise failures[0]
+    output.raise_first(failures)
 
 
 def _holdings(snapshot: Snapshot, caches: list[Cache], seen: list[Volume]) -> list[Holding]:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from llmkube_plugin.errors import PluginError
-    from llmkube_plugin.kube import Cluster
     from llmkube_plugin.model import Cache, Entry, Volume
     from llmkube_plugin.output import Output
 
@@ -49,7 +47,7 @@ class Choice:
 @options.cluster_options
 @options.all_namespaces_option
 @options.directory_option
-@click.option("--scan", "scanning", is_flag=True, help="Read the volumes, through a short Job on each cache.")
+@options.scan_option
 @click.option("--orphans", is_flag=True, help="Only entries that no release uses. Needs --scan.")
 @click.option("--model", metavar="RELEASE|SOURCE", help="Only the entries of a release or of a source.")
 @click.option(
@@ -96,7 +94,7 @@ def cache_list(
     namespace = None if all_namespaces else cluster.namespace
     snapshot = scan.read(cluster, namespace)
     caches = scan.caches(snapshot)
-    seen, failures = _scan(cluster, caches, timeout, output) if scanning else ([], [])
+    seen, failures = volumes.scan(cluster, caches, output, timeout) if scanning else ([], [])
     there = entries(snapshot, caches, seen)
     found = choice.of(there)
     _show(found, caches, seen, output, with_namespace=all_namespaces)
@@ -104,16 +102,7 @@ def cache_list(
         output.note(
             _nothing(there, f"in namespace {namespace}. -A looks in all namespaces" if namespace else "anywhere")
         )
-    for failure in failures[1:]:
-        output.warn(failure.format_message())
-    if failures:
-        raise failures[0]
-
-
-def _scan(
-    cluster: Cluster, caches: list[Cache], timeout: float, output: Output
-) -> tuple[list[Volume], list[PluginError]]:
-    return volumes.read(cluster, volumes.readable(caches, output), output, timeout)
+    output.raise_first(failures)
 
 
 def _list_directory(directory: Path, choice: Choice, output: Output) -> None:

@@ -112,10 +112,7 @@ def _report(downloads: list[Download], output: Output) -> None:
 
 
 def _raise_last(failures: Sequence[PluginError], output: Output) -> None:
-    for failure in failures[:-1]:
-        output.warn(failure.format_message())
-    if failures:
-        raise failures[-1]
+    output.raise_first([*failures[-1:], *failures[:-1]])
 
 
 def _document(download: Download) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Status:
 @options.cluster_options
 @options.all_namespaces_option
 @options.directory_option
-@click.option("--scan", "scanning", is_flag=True, help="Read the volumes, through a short Job on each cache.")
+@options.scan_option
 @options.timeout_option
 @options.output_options
 def cache_status(
@@ -79,15 +79,11 @@ def cache_status(
     cluster = connect(connection)
     snapshot = scan.read(cluster, None if all_namespaces else cluster.namespace)
     caches = _chosen(snapshot, name, cluster.namespace)
-    readable = volumes.readable(caches, output) if scanning else []
-    seen, failures = volumes.read(cluster, readable, output, timeout)
+    seen, failures = volumes.scan(cluster, caches, output, timeout) if scanning else ([], [])
     _show(_statuses(cluster, snapshot, caches, seen), output)
     if not caches:
         output.note("No caches found. -A looks in all namespaces.")
-    for failure in failures[1:]:
-        output.warn(failure.format_message())
-    if failures:
-        raise failures[0]
+    output.raise_first(failures)
 
 
 def _show_directory(directory: Path, output: Output) -> None:

@@ -26,7 +26,7 @@ _MARK = b'<meta name="generator" content="llmkube '  # in an earlier report, of 
 @options.cluster_options
 @options.all_namespaces_option
 @options.directory_option
-@click.option("--scan", "scanning", is_flag=True, help="Read the volumes, through a short Job on each cache.")
+@options.scan_option
 @click.option("-f", "--file", "path", metavar="FILE|-", help=f"Where to write the page.  [default: {_PAGE}]")
 @options.timeout_option
 @click.option(
@@ -63,10 +63,7 @@ def report(
         _write(found, target, output)
     else:
         output.document(facts.document(found), ())
-    for failure in found.unread[1:]:
-        output.warn(failure.format_message())
-    if found.unread:
-        raise found.unread[0]
+    output.raise_first(found.unread)
 
 
 def _of_cluster(connection: Connection, output: Output, timeout: float, *, everywhere: bool, scanning: bool) -> Facts:
@@ -74,7 +71,7 @@ def _of_cluster(connection: Connection, output: Output, timeout: float, *, every
     namespace = None if everywhere else cluster.namespace
     snapshot = scan.read(cluster, namespace)
     caches = scan.caches(snapshot)
-    seen, failures = volumes.read(cluster, volumes.readable(caches, output), output, timeout) if scanning else ([], [])
+    seen, failures = volumes.scan(cluster, caches, output, timeout) if scanning else ([], [])
     held = holdings(snapshot, caches, seen)
     return Facts(units.now(), held, cluster.server, namespace, scanning, tuple(failures))
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
-from llmkube_plugin import contract, kube, pods, rendered
+from llmkube_plugin import contract, helm, kube, pods, rendered
 from llmkube_plugin.doctor.subject import Subject
 from llmkube_plugin.errors import PluginError
-from llmkube_plugin.installation import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +14,6 @@ if TYPE_CHECKING:
     from llmkube_plugin.doctor.facts import Facts
     from llmkube_plugin.kube import Object
 
-_CHART = ROOT / "charts" / "llmkube"  # of the clone that the plugin runs from
 _KINDS = (kube.DEPLOYMENTS, kube.JOBS, kube.CRONJOBS, kube.CLAIMS)
 
 
@@ -67,15 +62,8 @@ def render(release: str, chart: str | None, arguments: Sequence[str], namespace:
 
     Raises PluginError with what helm said when it refuses them, or when there is no helm or chart.
     """
-    helm = os.environ.get("HELM_BIN") or shutil.which("helm")
-    if not helm:
-        raise PluginError("there is no helm to render the chart with", "Name its path in HELM_BIN, or use --manifests.")
-    line = [helm, "template", release, chart or _own_chart(), "--namespace", namespace, *arguments]
-    try:
-        done = subprocess.run(line, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise PluginError(f"{helm} can not be run: {error.strerror}", "Correct HELM_BIN, or leave it out.") from error
-    if done.returncode != 0:
+    done = helm.start(["template", release, helm.find_chart(chart), "--namespace", namespace, *arguments])
+    if done.returncode:
         raise PluginError(
             f"helm does not render these values: {_last_words(done.stderr.splitlines())}", "Correct them."
         )
@@ -85,12 +73,3 @@ def render(release: str, chart: str | None, arguments: Sequence[str], namespace:
 def _last_words(lines: Iterable[str]) -> str:
     told = [line.removeprefix("Error: ") for line in lines if line.strip() and not line.startswith("Use --debug")]
     return "\n".join(told) or "it says nothing"
-
-
-def _own_chart() -> str:
-    if not (_CHART / "Chart.yaml").exists():
-        raise PluginError(
-            "the plugin does not run from a clone with the chart, so it does not know which one to render",
-            "Name the chart with --chart, or its manifests with --manifests.",
-        )
-    return str(_CHART)

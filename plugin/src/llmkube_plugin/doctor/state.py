@@ -37,7 +37,7 @@ def _told(job: Object, subject: Subject) -> Object:
     ends = [
         end
         for pod in subject.live
-        if pod["kind"] == "Pod" and pods.label(pod, "job-name") == pods.name(job)
+        if pod["kind"] == "Pod" and pods.label(pod, contract.LABEL_JOB) == pods.name(job)
         for container in pod["spec"]["containers"]
         for end in pods.ended(pod, container["name"])
         if end.error
