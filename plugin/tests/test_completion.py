@@ -15,9 +15,14 @@ from llmkube_plugin.completion import complete
 from tools import plugin_completion
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from fake_kubernetes import FakeKubernetes
 
+COMPLETE = str(releases.REPOSITORY / "plugin" / "plugin.complete")
 SCRIPT = "from llmkube_plugin.completion import main; main()"
+PYTHON = (sys.executable, "-c", SCRIPT)
 
 
 @pytest.fixture
@@ -26,10 +31,9 @@ def offered(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(os, "environ", environment)
 
 
-def press_tab(environment: dict[str, str], *words: str) -> list[str]:
+def press_tab(environment: dict[str, str], *words: str, by: Sequence[str] = PYTHON) -> list[str]:
     """Return the lines that Helm is given; the last word is the one that is being typed."""
-    line = [sys.executable, "-c", SCRIPT, *words]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([*by, *words], env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -38,11 +42,47 @@ def test_shells_know_all_verbs_without_starting_the_plugin(path: str) -> None:
     assert (releases.REPOSITORY / path).read_text() == plugin_completion.text(), "run `make docs`"
 
 
-def test_options_are_offered_with_a_word_on_each(environment: dict[str, str]) -> None:
-    lines = press_tab(environment, "cache", "clear", "--d")
+def test_shells_know_all_options_without_starting_python() -> None:
+    written = (releases.REPOSITORY / "plugin/bin/options.tsv").read_text()
 
-    assert "--dry-run\tOnly show what would be removed." in lines
-    assert lines[-1] == ":4"
+    assert written == plugin_completion.options(), "run `make docs`"
+
+
+def test_options_are_offered_with_a_word_on_each_before_there_is_an_environment(tmp_path: Path) -> None:
+    nothing_there = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": str(tmp_path)}
+
+    lines = press_tab(nothing_there, "cache", "clear", "--d", by=[COMPLETE])
+
+    assert lines == [
+        "--dir\tWork on this directory instead of a cluster. Needs llmkube-downloader.",
+        "--dry-run\tOnly show what would be removed.",
+        ":4",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-"],
+        ["--v"],
+        ["cache", "-"],
+        ["cache", "clear", "-"],
+        ["cache", "clear", "key", "--model", "web", "--yes", "--"],
+        ["cache", "list", "-o", "json", "--filter", "size>1Gi", "-"],
+        ["cache", "list", "--sort=name", "--"],
+        ["catalog", "show", "--o"],
+        ["report", "file", "--s"],
+    ],
+)
+def test_the_options_offered_are_those_that_the_command_takes(words: list[str], environment: dict[str, str]) -> None:
+    offered = press_tab(environment, *words, by=[COMPLETE])
+
+    assert offered == press_tab(environment, *words)
+    assert len(offered) > 1
+
+
+def test_values_of_an_option_written_with_an_equals_sign_are_offered(environment: dict[str, str]) -> None:
+    assert "json" in press_tab(environment, "cache", "list", "--output=j", by=[COMPLETE])
 
 
 def test_helms_own_options_are_left_to_helm(environment: dict[str, str]) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # Helm offers these itself. It takes them, and the values of all but the last, out of the words that it hands over.
-_OF_HELM = ("-n", "--namespace", "--kube-context", "--kubeconfig")
+OF_HELM = ("-n", "--namespace", "--kube-context", "--kubeconfig")
 # The last line that Helm reads says what the shell may offer beside the candidates.
 _NOTHING_ELSE, _FILES, _FOLDERS = 4, 0, 16
 _SECONDS = 10  # a shell must not wait for an API server that does not answer
@@ -52,7 +52,7 @@ def complete(words: Sequence[str], incomplete: str) -> list[CompletionItem]:
         elif kinds:
             parameter.type = _Value(kinds)
     found = ShellComplete(cli, {}, "helm llmkube", "").get_completions([*words], incomplete)
-    return [item for item in found if item.value not in _OF_HELM]
+    return [item for item in found if item.value not in OF_HELM]
 
 
 def _command(words: Iterable[str]) -> click.Command:
@@ -85,7 +85,7 @@ def _option_of_helm(process: int) -> str:
     except (OSError, UnicodeDecodeError):
         return ""
     asked = {"__complete", "__completeNoDesc"} & {*typed[:-2]}
-    return typed[-2] if asked and typed[-2] in _OF_HELM else ""
+    return typed[-2] if asked and typed[-2] in OF_HELM else ""
 
 
 def _directive(items: Iterable[CompletionItem]) -> int:

@@ -49,8 +49,7 @@ class Claims:
     def read(self) -> list[Entry]:
         """Return what is on the volumes, each with the pods that use it."""
         seen, failures = volumes.read(self._cluster, self._caches, self._output, self._timeout)
-        if failures:
-            raise failures[0]
+        self._output.raise_first(failures)
         found = entries(self._snapshot, self._caches, seen)
         return [self._with_users(entry) for entry in found if entry.scanned and entry.state != ABSENT]
 

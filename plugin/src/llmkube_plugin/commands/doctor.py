@@ -26,7 +26,7 @@ _RELEASE = "llmkube"  # what is rendered without a name
 @click.option("-f", "--values", multiple=True, metavar="FILE", help="Values of an install to come; may be repeated.")
 @click.option("--set", "settings", multiple=True, metavar="PATH=VALUE", help="A value of an install to come.")
 @click.option("--set-json", "documents", multiple=True, metavar="PATH=JSON", help="The same, as JSON.")
-@click.option("--chart", metavar="CHART", help="Chart to render these with.  [default: that of the plugin's clone]")
+@click.option("--chart", metavar="CHART", help="Chart to render these with; by default the plugin's own.")
 @click.option("--manifests", metavar="FILE", help="What `helm template` wrote; - reads it from a pipe.")
 @click.option("--online", is_flag=True, help="Also ask the origins, from a pod of the cluster that downloads nothing.")
 @options.timeout_option
