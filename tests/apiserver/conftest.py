@@ -25,7 +25,7 @@ def chart() -> Renderer:
     return Renderer(str(tools_folder(["helm"]) / "helm"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def api() -> Iterator[Api]:
     """The API server, with the definitions of all kinds that the chart renders."""
     if choice() != "local":
@@ -44,7 +44,7 @@ def api() -> Iterator[Api]:
         bringup.down(name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def space(api: Api) -> Callable[[], str]:
     """Makes a namespace that enforces Pod Security `restricted`, and warns of workloads whose pods would break it."""
 

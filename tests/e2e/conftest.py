@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from cluster import provider
+from cluster.local.layout import existing
 from cluster.provider import Cluster, Local, tools_folder
 from e2e.kit import RESTRICTED, Helm, Space
 from fakehub import FakeHub
 from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
 from models.gguf import write_gguf
 
+KEPT = "dev"
 _numbers = itertools.count(1)
 
 
@@ -23,11 +26,18 @@ _numbers = itertools.count(1)
 TOKEN = "hf_canary_of_the_tests"
 
 
-@pytest.fixture(scope="session")
-def stage(cluster: Cluster) -> Cluster:
-    """The cluster, with the images that every test needs."""
-    cluster.load([DOWNLOADER, MODEL_SERVER])
-    return cluster
+@pytest.fixture(scope="package")
+def stage() -> Iterator[Cluster]:
+    """The cluster of `make cluster-up` when there is one, else one for these tests, with the images that all need."""
+    kept = KEPT in existing()
+    name = KEPT if kept else f"test-{os.getpid()}"
+    try:
+        cluster = provider.up(name, None if kept else os.getpid())
+        cluster.load([DOWNLOADER, MODEL_SERVER])
+        yield cluster
+    finally:
+        if not kept:
+            provider.down(name)
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +59,13 @@ def hub(stage: Cluster, hub_root: Path) -> Iterator[FakeHub]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def helm(stage: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 4 with the plugin installed from this checkout."""
     return _helm(stage, "helm", tmp_path_factory.mktemp("helm"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def helm3(stage: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 3 with the plugin installed from this checkout."""
     return _helm(stage, "helm3", tmp_path_factory.mktemp("helm3"))

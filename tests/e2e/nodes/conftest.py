@@ -18,7 +18,7 @@ from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
 NAME = "nodes"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stage() -> Iterator[Local]:
     """A cluster of two nodes with the images that every test needs, or the one of `cluster up nodes --nodes 2`.
 
@@ -39,7 +39,7 @@ def stage() -> Iterator[Local]:
             provider.down(name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def helm(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 4 with the plugin installed from this checkout."""
     helm = Helm(tools_folder(["helm"]) / "helm", stage, tmp_path_factory.mktemp("helm"))
@@ -47,7 +47,7 @@ def helm(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     return helm
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def helm3(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 3."""
     return Helm(tools_folder(["helm3"]) / "helm3", stage, tmp_path_factory.mktemp("helm3"))

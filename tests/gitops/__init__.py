@@ -1,0 +1,1 @@
+"""The chart in the hands of Flux and Argo CD, both real."""
