@@ -6,6 +6,7 @@ What waits (for a cluster, a network, a fault) and what computes then share the 
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -15,17 +16,20 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 # Where tests are, and what those share a process with that share what takes long to set up; of the rest, the tests of a
-# module stay together. In this order: what needs the machine for itself, what may run beside that, and then the longest
-# first, so that no process is left with a long one in the end.
+# module stay together. In this order: what needs the machine for itself, what computes and may run beside that, what
+# mostly waits, the longest first, and what computes again, so that no process is left with a long one in the end.
 _LANES = {
-    "tests/harness/": "cluster",
-    "tests/e2e/test_": "cluster",
+    "tests/harness/": "harness",
     "tests/chart/": "",
     "plugin/tests/test_install": "install",
     "plugin/tests/": "",
     "tests/protocol/": "",
-    "tests/gitops/": "gitops",
     "tests/e2e/nodes/": "nodes",
+    "tests/gitops/": "",
+    "tests/apiserver/test_upgrade": "",
+    "tests/e2e/test_waiting": "",
+    "tests/e2e/test_plugin_load": "",
+    "tests/e2e/": "",
     "tests/apiserver/": "apiserver",
     "tests/faults/": "",
     "tests/powerloss/": "",
@@ -57,7 +61,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return (yield)
     alone = item.nodeid.startswith(_ALONE)
     if not _turn.locks:
-        _turn.take(_shared_folder(item.config), alone=alone)
+        _turn.take(run_folder(item.config._tmp_path_factory), alone=alone)  # type: ignore[attr-defined]
     try:
         return (yield)
     finally:
@@ -88,10 +92,15 @@ class Turn:
 _turn = Turn()
 
 
-def _shared_folder(config: pytest.Config) -> Path:
-    """The temporary folder of the whole run, in which each process has one of its own."""
-    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
-    return factory.getbasetemp().parent
+def run_process() -> int:
+    """Return the process of the run as a whole, whose end is the end of all that the run made."""
+    return os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+
+
+def run_folder(factory: pytest.TempPathFactory) -> Path:
+    """Return the temporary folder of the whole run, in which each process has one of its own."""
+    own = factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import pytest
 from cluster import provider
 from cluster.local.layout import existing
 from cluster.provider import Cluster, Local, tools_folder
+from cluster.shared import shared
 from e2e.kit import RESTRICTED, Helm, Space
 from fakehub import FakeHub
 from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
+from lanes import run_folder, run_process
 from models.gguf import write_gguf
 
 KEPT = "dev"
@@ -27,17 +30,25 @@ TOKEN = "hf_canary_of_the_tests"
 
 
 @pytest.fixture(scope="package")
-def stage() -> Iterator[Cluster]:
-    """The cluster of `make cluster-up` when there is one, else one for these tests, with the images that all need."""
-    kept = KEPT in existing()
-    name = KEPT if kept else f"test-{os.getpid()}"
-    try:
-        cluster = provider.up(name, None if kept else os.getpid())
-        cluster.load([DOWNLOADER, MODEL_SERVER])
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The cluster of `make cluster-up` when there is one, else one for these tests, with the images that all need.
+
+    Tests in a namespace of their own do not see each other: all processes of a run share it.
+    """
+    if KEPT in existing():
+        yield _loaded(provider.up(KEPT))
+        return
+    run = run_process()
+    name = f"test-{run}"
+    folder = run_folder(tmp_path_factory) / "cluster"
+    folder.mkdir(exist_ok=True)
+    with shared(folder, lambda: _loaded(provider.up(name, owner=run)), lambda: provider.down(name)) as cluster:
         yield cluster
-    finally:
-        if not kept:
-            provider.down(name)
+
+
+def _loaded(cluster: Cluster) -> Cluster:
+    cluster.load([DOWNLOADER, MODEL_SERVER])
+    return cluster
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +90,13 @@ def space(stage: Cluster, helm: Helm, hub: FakeHub) -> Iterator[Space]:
     stage.kubectl("label", "namespace", name, RESTRICTED)
     yield Space(name, stage, helm, hub.endpoint)
     stage.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(params=["helm", "helm3"])
+def either(request: pytest.FixtureRequest, space: Space) -> Space:
+    """The namespace, with Helm 4 (server-side apply, watches) or Helm 3 (three-way merge, polls)."""
+    helm: Helm = request.getfixturevalue(request.param)
+    return replace(space, helm=helm)
 
 
 @pytest.fixture

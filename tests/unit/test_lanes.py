@@ -13,10 +13,10 @@ import lanes
 @pytest.mark.parametrize(
     ("test", "group"),
     [
-        ("tests/harness/test_demo.py::test_a", "cluster"),
-        ("tests/harness/test_local_cluster.py::test_b", "cluster"),
+        ("tests/harness/test_demo.py::test_a", "harness"),
+        ("tests/harness/test_local_cluster.py::test_b", "harness"),
         ("tests/e2e/nodes/test_gpu.py::test_c", "nodes"),
-        ("tests/e2e/test_serving.py::test_d", "cluster"),
+        ("tests/e2e/test_serving.py::test_d", "tests/e2e/test_serving.py"),
         ("downloader/tests/test_fetch.py::test_e[a::b]", "downloader/tests/test_fetch.py"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -12,7 +11,7 @@ from cluster import provider
 from cluster.choice import choice
 from cluster.local.layout import existing
 from cluster.provider import Local, tools_folder
-from e2e.kit import Helm, Space
+from e2e.kit import Helm
 from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
 
 NAME = "nodes"
@@ -51,10 +50,3 @@ def helm(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
 def helm3(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 3."""
     return Helm(tools_folder(["helm3"]) / "helm3", stage, tmp_path_factory.mktemp("helm3"))
-
-
-@pytest.fixture(params=["helm", "helm3"])
-def either(request: pytest.FixtureRequest, space: Space) -> Space:
-    """The namespace, with Helm 4 (server-side apply, watches) or Helm 3 (three-way merge, polls)."""
-    helm: Helm = request.getfixturevalue(request.param)
-    return replace(space, helm=helm)
