@@ -13,6 +13,8 @@ STAMP := $(VENV)/requirements-$(shell cat requirements/dev.txt downloader/pyproj
 MUTATION := .venv-mutation
 MUTATION_STAMP := $(MUTATION)/requirements-$(shell sha256sum < requirements/mutation.txt | cut -c1-12)
 HELMS := HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3
+# Processes of a whole run. Tests on a cluster wait more than they compute, and every cluster takes memory.
+PROCESSES ?= $(shell awk '/^MemTotal/ {print ($$2 > 15000000 ? 4 : 2)}' /proc/meminfo 2>/dev/null || echo 2)
 export PYTHONPATH := $(CURDIR)/tests
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -42,7 +44,7 @@ help: ## Show this list
 test: venv tools ## Every test, the ones on the cluster included
 	@$(MAKE) --jobs 2 --output-sync=target lint test-chart-lint
 	@$(PYTHON) -m preflight tests
-	@trap '$(BIN)/python -m cluster sweep' EXIT; $(HELMS) $(BIN)/python -m pytest -n 2 --no-loadscope-reorder
+	@trap '$(BIN)/python -m cluster sweep' EXIT; $(HELMS) GOGC=400 $(BIN)/python -m pytest -n $(PROCESSES) --no-loadscope-reorder
 
 .PHONY: test-unit
 test-unit: tools-chart ## What needs neither a cluster nor anything built or installed: seconds
