@@ -69,15 +69,16 @@ Returns JSON: base, source, revision (empty: the default), file (the path, empty
 {{- if not (regexMatch $pattern $rest) -}}
 {{- fail (printf "%s.source: names no repository: write %s://org/repo[@revision][/file]" .path .scheme) -}}
 {{- end -}}
-{{- $written := regexReplaceAll $pattern $rest "${2}" -}}
+{{- $parts := regexReplaceAll $pattern $rest "${1}\n${2}\n${3}" | splitList "\n" -}}
+{{- $written := index $parts 1 -}}
 {{- if and $written .revision (ne $written .revision) -}}
 {{- fail (printf "%s.revision: is %q but %s.source says @%s: give one of them" .path .revision .path $written) -}}
 {{- end -}}
 {{- $revision := $written | default .revision -}}
 {{- if eq $revision (eq .scheme "hf" | ternary "main" "master") }}{{ $revision = "" }}{{ end -}}
-{{- $base := printf "%s://%s" .scheme (regexReplaceAll $pattern $rest "${1}") -}}
+{{- $base := printf "%s://%s" .scheme (index $parts 0) -}}
 {{- if $revision }}{{ $base = printf "%s@%s" $base $revision }}{{ end -}}
-{{- dict "base" $base "source" $source "revision" $revision "file" (regexReplaceAll $pattern $rest "${3}") | toJson -}}
+{{- dict "base" $base "source" $source "revision" $revision "file" (index $parts 2) | toJson -}}
 {{- end -}}
 
 {{/*

@@ -73,7 +73,7 @@ Given the root context.
 {{- $bytes := int64 .size -}}
 {{- if not $bytes -}}
 {{- if not $catalog }}{{ $catalog = include "llmkube.size.catalog" $ | fromJson }}{{ end -}}
-{{- $bytes = get $catalog (include "llmkube.size.place" .canonical) | default 0 | int64 -}}
+{{- $bytes = include "llmkube.size.known" (dict "catalog" $catalog "canonical" .canonical) | int64 -}}
 {{- end -}}
 {{- $twice := regexMatch "(^|\n)--refresh=(on-change|always)(\n|$)" (join "\n" .args) -}}
 {{- if include "llmkube.preload.schedule" (dict "root" $ "entry" .) }}{{ $twice = true }}{{ end -}}
@@ -83,16 +83,30 @@ Given the root context.
 {{- end -}}
 
 {{/*
-The sizes in catalog.yaml, in bytes, by what llmkube.size.place makes of their sources.
+The models in catalog.yaml by their repositories (org/repo), so that only those need to be parsed that may be meant.
 Given the root context. Returns JSON.
 */}}
 {{- define "llmkube.size.catalog" -}}
-{{- $sizes := dict -}}
+{{- $models := dict -}}
 {{- range get (.Files.Get "catalog.yaml" | fromYaml) "models" -}}
-{{- $entry := include "llmkube.key.parse" (dict "path" (printf "catalog.%s" .id) "spec" .) | fromJson -}}
-{{- $_ := set $sizes (include "llmkube.size.place" $entry.canonical) (int64 .size) -}}
+{{- $repository := slice (splitList "/" .source) 2 4 | join "/" -}}
+{{- $_ := set $models $repository (append (get $models $repository | default list) .) -}}
 {{- end -}}
-{{- toJson $sizes -}}
+{{- toJson $models -}}
+{{- end -}}
+
+{{/*
+The size in bytes that the catalog has for a source, 0 when it does not know it.
+Given a dict: catalog (see llmkube.size.catalog), canonical (the source).
+*/}}
+{{- define "llmkube.size.known" -}}
+{{- $place := include "llmkube.size.place" .canonical -}}
+{{- $size := 0 -}}
+{{- range get .catalog (splitList "\n" $place | first | trimPrefix "hf://") | default list -}}
+{{- $entry := include "llmkube.key.parse" (dict "path" (printf "catalog.%s" .id) "spec" .) | fromJson -}}
+{{- if eq $place (include "llmkube.size.place" $entry.canonical) }}{{ $size = int64 .size }}{{ end -}}
+{{- end -}}
+{{- $size -}}
 {{- end -}}
 
 {{/*
