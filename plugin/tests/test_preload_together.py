@@ -12,6 +12,7 @@ import releases
 from fake_kubernetes import HELD, Script
 from test_cache_preload import OTHER, RUNNING, fails, succeeds
 
+from llmkube_plugin import contract
 from terminal import Terminal, plugin
 
 if TYPE_CHECKING:
@@ -177,6 +178,30 @@ class TestUnderWay:
 
         assert [job["followed"] for job in json.loads(result.stdout)["jobs"]] == [True]
         assert cluster.created("jobs") == []
+
+    def test_of_its_log_only_the_end_is_asked_for(self, web: FakeKubernetes, run: Run) -> None:
+        web.plays = lambda _: Script([RUNNING, *succeeds().states], HALF)
+        run("cache", "preload", OTHER)
+        own = web.asked[:]
+        run("cache", "preload", THIRD, "--no-wait")
+
+        run("cache", "preload", THIRD)
+
+        logs = [asked for asked in web.asked if asked.path.endswith("/log")]
+        first = next(asked for asked in logs if asked not in own)
+        assert "tailLines" not in logs[0].query
+        assert int(first.query["tailLines"]) > 1
+
+    def test_a_job_that_is_no_download_of_ours_is_not_followed(self, cluster: FakeKubernetes, run: Run) -> None:
+        items = releases.serving()
+        job = releases.of_kind(items, "Job")
+        job["status"] = {"startTime": "2026-01-02T03:04:05Z", "active": 1}
+        job["metadata"]["labels"][contract.LABEL_COMPONENT] = contract.COMPONENT_MAINTENANCE
+        cluster.add(*items)
+
+        run("cache", "preload", "web", "--no-wait")
+
+        assert len(cluster.created("jobs")) == 1
 
     def test_one_that_is_suspended_is_not(self, cluster: FakeKubernetes, run: Run) -> None:
         items = releases.serving()

@@ -33,6 +33,17 @@ def test_no_job_is_made_for_a_volume_whose_user_lacks_a_right(
     assert web.created("jobs") == []
 
 
+def test_what_a_user_may_do_is_asked_once_for_all_volumes_of_a_namespace(web: FakeKubernetes, run: Run) -> None:
+    web.add(*releases.serving("b"))
+
+    assert run("cache", "list", "--scan").exit_code == 0
+    assert len(web.created("jobs")) == 2
+    asked = [body["spec"]["resourceAttributes"] for body in web.created("selfsubjectaccessreviews")]
+    assert [(each["verb"], each["resource"]) for each in asked] == [
+        (verb, resource.partition("/")[0]) for verb, resource in WORK
+    ]
+
+
 def test_no_download_is_begun_that_could_not_be_waited_for(web: FakeKubernetes, run: Run) -> None:
     web.refuse("watch", "pods", 403, "because")
 
