@@ -10,7 +10,7 @@ import pytest
 import releases
 import yaml
 from click.testing import CliRunner
-from clinic import FINE, claim, node, owned, storage_class
+from clinic import FINE, claim, limit_range, node, owned, quota, storage_class
 
 from llmkube_plugin.cli import cli
 from llmkube_plugin.doctor import checks, directory, online
@@ -196,6 +196,14 @@ def test_what_means_nothing_together_is_refused(run: Run, tmp_path: Path, argume
     assert run("doctor", *(str(tmp_path / each) if each == "x" else each for each in arguments)).exit_code == 2
 
 
+def test_a_node_that_has_not_said_what_it_offers_is_no_end(clinic: Clinic) -> None:
+    fresh = node("fresh")
+    fresh["status"] = {}
+    clinic.cluster.add(fresh)
+
+    assert clinic.findings(modelCache__mode="ephemeral") == []
+
+
 class TestRights:
     """What may not be read does not hide the rest."""
 
@@ -227,6 +235,56 @@ class TestRights:
         found = clinic.findings(model={**FINE["model"], "existingSecret": "hf"}, server__priorityClassName="urgent")
 
         assert {each["check"] for each in found} == {"rights", "priority-class"}
+
+    def test_what_could_not_be_looked_at_is_not_called_fine(self, clinic: Clinic) -> None:
+        clinic.cluster.refuse("list", "resourcequotas", 403, "no")
+
+        (fine,) = (line for line in clinic.about("-o", "wide").splitlines() if line.startswith("fine: "))
+
+        assert "limit-range" in fine
+        assert "quota" not in fine
+
+    def test_a_claim_that_may_not_be_seen_is_not_missed(self, clinic: Clinic) -> None:
+        clinic.cluster.add(claim("mine"))
+        clinic.cluster.refuse("list", "persistentvolumeclaims", 403, "no")
+
+        (finding,) = clinic.findings(modelCache__mode="existingClaim", modelCache__claimName="mine")
+
+        assert finding["what"].startswith("You may not list persistentvolumeclaims in namespace default. ")
+        assert "claim-missing" in finding["what"]
+
+    def test_a_claim_that_may_have_its_volume_needs_no_class(self, clinic: Clinic) -> None:
+        clinic.cluster.add(owned(claim("web-model-cache", storageClassName="fast")))
+        clinic.cluster.refuse("list", "persistentvolumeclaims", 403, "no")
+
+        assert {each["check"] for each in clinic.findings(**MISSING)} == {"rights"}
+
+    @pytest.mark.parametrize("plural", ["persistentvolumeclaims", "pods"])
+    def test_what_a_quota_counts_already_is_not_counted_again(self, clinic: Clinic, plural: str) -> None:
+        full = quota({"requests.storage": "1Gi", "pods": "1"}, {"requests.storage": "1Gi", "pods": "1"})
+        clinic.cluster.add(owned(claim("web-model-cache")), full)
+        clinic.cluster.refuse("list", plural, 403, "no")
+
+        assert {each["check"] for each in clinic.findings()} == {"rights"}
+
+    def test_limits_that_may_not_be_read_are_not_taken_for_none(self, clinic: Clinic) -> None:
+        clinic.cluster.add(quota({"requests.cpu": "8"}, {"requests.cpu": "0"}), limit_range(type="Container"))
+        clinic.cluster.refuse("list", "limitranges", 403, "no")
+
+        assert {each["check"] for each in clinic.findings()} == {"rights"}
+
+    def test_a_claim_outside_of_a_limit_may_be_there_for_long(self, clinic: Clinic) -> None:
+        clinic.cluster.add(limit_range(type="PersistentVolumeClaim", max={"storage": "1Mi"}))
+        clinic.cluster.refuse("list", "persistentvolumeclaims", 403, "no")
+
+        assert {each["check"] for each in clinic.findings()} == {"rights"}
+
+    def test_a_class_that_only_a_volume_made_by_hand_has_may_be_there(self, clinic: Clinic) -> None:
+        clinic.cluster.refuse("list", "persistentvolumes", 403, "no")
+
+        found = {each["check"]: each["severity"] for each in clinic.findings(**MISSING)}
+
+        assert found == {"storage-class": "warning", "rights": "note"}
 
     def test_one_right_less_is_one_note_more(self, clinic: Clinic) -> None:
         clinic.cluster.refuse("get", "secrets", 403, "no")

@@ -190,7 +190,9 @@ def test_what_may_not_be_read_does_not_hide_the_rest(clinic: Clinic, web: list[O
     found = json.loads(clinic.run("doctor", "web", "-o", "json").stdout)["findings"]
 
     assert [each["check"] for each in found] == ["job-failed", "rights"]
-    assert found[1]["what"] == "You may not list pods in namespace default. Not looked at: what releases there are."
+    assert found[1]["what"] == (
+        "You may not list pods in namespace default. Not looked at: free-space, job-failed, pod-waits."
+    )
 
 
 def test_every_check_of_releases_that_are_there_is_here() -> None:

@@ -74,6 +74,21 @@ def test_the_pod_is_like_the_one_that_would_download(found: Clinic) -> None:
     assert "llmkube.dev/key" not in labels
 
 
+def test_a_job_that_is_there_is_asked_in_place_of_without_its_marks(found: Clinic) -> None:
+    items = releases.release("web", **FINE)
+    marks = {
+        f"{prefix}{name}": "web-1" for prefix in ("", "batch.kubernetes.io/") for name in ("job-name", "controller-uid")
+    }
+    releases.of_kind(items, "Job")["spec"]["template"]["metadata"]["labels"].update(marks)
+    found.cluster.add(*items)
+
+    found.run("doctor", "web", "--online")
+
+    (job,) = found.cluster.created("jobs")
+    assert job["metadata"]["generateName"] == "web-doctor-"
+    assert not marks.keys() & job["spec"]["template"]["metadata"]["labels"].keys()
+
+
 def test_a_claim_that_is_not_there_is_not_waited_for(found: Clinic) -> None:
     found.about("--online")
 
@@ -147,6 +162,19 @@ def test_what_the_api_server_refuses_is_a_problem(clinic: Clinic) -> None:
     assert f"  No pod to ask the origin of {SOURCE} from: the API server refused to create jobs" in clinic.about(
         "--online"
     )
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"), [("create", "jobs"), ("watch", "pods"), ("get", "pods/log"), ("delete", "jobs")]
+)
+def test_no_job_is_made_by_who_could_not_see_its_end_or_remove_it(found: Clinic, verb: str, resource: str) -> None:
+    found.cluster.refuse(verb, resource.rpartition("/")[2], 403, "no")
+
+    said = found.about("--online")
+
+    assert f"You may not {verb} {resource} in namespace default. Not looked at: origin.\n" in said
+    assert f"Ask for a Role with the verb {verb} on {resource}.\n" in said
+    assert found.cluster.created("jobs") == []
 
 
 def test_without_the_right_to_make_jobs_the_rest_is_found(clinic: Clinic) -> None:

@@ -20,7 +20,7 @@ _NAME_LIMIT = 63 - 6  # a Job's name is a label's value, and the API server appe
 _RETRIES = 6
 _REPAIR = "--repair"  # the one kind of maintenance that asks origins
 # What Kubernetes adds to the pod template of a Job that it accepted.
-_CONTROLLER_LABELS = (
+CONTROLLER_LABELS = (
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
     "controller-uid",
@@ -190,7 +190,7 @@ def _mark_template(template: Object, labels: dict[str, str], annotations: dict[s
     """Label the pod like its Job, whatever it was before: a Service must not find it."""
     metadata = template.setdefault("metadata", {})
     inherited = metadata.get("labels") or {}
-    kept = {name: value for name, value in inherited.items() if name not in _CONTROLLER_LABELS}
+    kept = {name: value for name, value in inherited.items() if name not in CONTROLLER_LABELS}
     metadata["labels"] = {**kept, **labels}
     inherited = metadata.get("annotations") or {}
     own = {

@@ -9,7 +9,7 @@ from llmkube_plugin import kube
 from llmkube_plugin.errors import ForbiddenError, Request, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from llmkube_plugin.kube import Cluster, Kind
 
@@ -35,7 +35,14 @@ VOLUME_WORK = (*AWAITED_DOWNLOAD, Right("get", kube.PODS, "log"), Right("delete"
 
 
 def require(cluster: Cluster, namespace: str, rights: Iterable[Right]) -> None:
-    """Raise ForbiddenError for the first right in a namespace that the user lacks.
+    """Raise ForbiddenError for the first right in a namespace that the user lacks."""
+    for right, reason in lacking(cluster, namespace, rights):
+        request = Request(cluster.server, right.verb, right.resource, namespace)
+        raise refused(403, reason or "it was asked before anything was made", request)
+
+
+def lacking(cluster: Cluster, namespace: str, rights: Iterable[Right]) -> Iterator[tuple[Right, str]]:
+    """Yield the rights in a namespace that the user lacks, each with what the API server says about it.
 
     It is asked what `kubectl auth can-i` asks, which keeps nothing in the cluster. Where not even that may be asked,
     the request that needs the right will tell.
@@ -48,10 +55,10 @@ def require(cluster: Cluster, namespace: str, rights: Iterable[Right]) -> None:
         except ForbiddenError:
             return
         status = answer["status"]
-        if not status["allowed"]:
-            request = Request(cluster.server, right.verb, right.resource, namespace)
-            raise refused(403, status.get("reason") or "it was asked before anything was made", request)
-        cluster.granted.add((namespace, right))
+        if status["allowed"]:
+            cluster.granted.add((namespace, right))
+        else:
+            yield right, str(status.get("reason") or "")
 
 
 def _review(right: Right, namespace: str) -> kube.Object:

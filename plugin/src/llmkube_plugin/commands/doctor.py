@@ -10,6 +10,7 @@ from llmkube_plugin import options
 from llmkube_plugin.connection import Connection, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from llmkube_plugin.doctor.facts import Facts
@@ -73,7 +74,8 @@ def doctor(
     subject, place = _subject(facts, release, chart, arguments, manifests)
     if not subject.objects:
         output.note(f"No releases found in namespace {facts.namespace}.")
-    context.exit(_report(_examine(subject, facts, cluster if online else None, timeout, output), place, output))
+    findings = _examine(subject, facts, cluster if online else None, timeout, output)
+    context.exit(_report(findings, place, output, set().union(*facts.denied.values())))
 
 
 def _subject(
@@ -105,11 +107,11 @@ def _examine(subject: Subject, facts: Facts, online: Cluster | None, timeout: fl
     return arranged(found, facts)
 
 
-def _report(findings: list[Finding], place: str, output: Output) -> int:
+def _report(findings: list[Finding], place: str, output: Output, unread: Collection[str] = ()) -> int:
     from llmkube_plugin.doctor.finding import PROBLEM
     from llmkube_plugin.doctor.show import show
 
-    show(findings, place, output)
+    show(findings, place, output, unread)
     return int(any(finding.severity == PROBLEM for finding in findings))
 
 

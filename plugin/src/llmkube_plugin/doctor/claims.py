@@ -30,7 +30,7 @@ def mounted(subject: Subject) -> Iterator[tuple[str, Object | None]]:
 
 def missing(subject: Subject, cluster: Facts) -> Iterator[Finding]:
     """Find claims that pods mount and that neither exist nor are made by the release."""
-    for name, there in mounted(subject):
+    for name, there in mounted(subject) if subject.knows_claims else ():
         if there or subject.has(CLAIM, name):
             continue
         volume = next(pods.mounts(workload.template, name) for workload in subject.users(name))

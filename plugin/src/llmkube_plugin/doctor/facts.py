@@ -59,26 +59,32 @@ class Facts:
         if place not in self._lists:
             self._lists[place] = self._asked_list(kind, namespace)
         elif self._lists[place] is None:
-            self.deny("list", kind, namespace)
+            self.deny("list", kind.plural, namespace)
         return self._lists[place]
 
     def _asked_list(self, kind: Kind, namespace: str) -> list[Object] | None:
         try:
             return self._cluster.objects(kind, namespace or None)
         except ForbiddenError:
-            self.deny("list", kind, namespace)
+            self.deny("list", kind.plural, namespace)
             return None
         except NotFoundError:  # the cluster does not know the kind
             return []
 
     def one(self, kind: Kind, name: str, *, everywhere: bool = False) -> Object | None:
         """Return an object of the namespace, or of the cluster; None when it is not there or may not be read."""
-        namespace = "" if everywhere else self.namespace
+        return self._one(kind, name, "" if everywhere else self.namespace)
+
+    def home(self) -> Object | None:
+        """Return the namespace itself; None when it may not be read. A Role in it suffices, as for what is in it."""
+        return self._one(NAMESPACES, self.namespace, self.namespace)
+
+    def _one(self, kind: Kind, name: str, namespace: str) -> Object | None:
         place = (f"{kind.api}/{kind.plural}", namespace, name)
         if place not in self._objects:
             self._objects[place] = self._asked_one(kind, namespace, name)
         elif self._objects[place] is None and ("get", kind.plural, namespace) in self.denied:
-            self.deny("get", kind, namespace)
+            self.deny("get", kind.plural, namespace)
         return self._objects[place]
 
     def misses(self, kind: Kind, name: str) -> bool:
@@ -87,16 +93,16 @@ class Facts:
 
     def _asked_one(self, kind: Kind, namespace: str, name: str) -> Object | None:
         try:
-            return self._cluster.get(kind, namespace or None, name)
+            return self._cluster.get(kind, None if kind == NAMESPACES else namespace or None, name)
         except NotFoundError:
             return None
         except ForbiddenError:
-            self.deny("get", kind, namespace)
+            self.deny("get", kind.plural, namespace)
             return None
 
-    def deny(self, verb: str, kind: Kind, namespace: str) -> None:
+    def deny(self, verb: str, resource: str, namespace: str) -> None:
         """Note that the user may not do something that the present check needs."""
-        self.denied.setdefault((verb, kind.plural, namespace), set()).add(self.check)
+        self.denied.setdefault((verb, resource, namespace), set()).add(self.check)
 
     def serves(self, api_version: str, kind: str) -> bool:
         """Return whether the cluster knows a kind of object; what is not certain counts as known."""

@@ -25,7 +25,9 @@ _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 
 def quota(subject: Subject, cluster: Facts) -> Iterator[Finding]:
     """Find quotas that what is to be installed would exceed."""
-    quotas = cluster.own(facts.QUOTAS) if subject.planned else None
+    # What is there already counts as used, and would count twice where it may not be read.
+    knows = subject.planned and subject.knows_claims and subject.knows_pods
+    quotas = cluster.own(facts.QUOTAS) if knows else None
     wanted = _wanted(subject, cluster) if quotas else {}
     for each in quotas or []:
         if each["spec"].get("scopes") or each["spec"].get("scopeSelector"):
@@ -121,7 +123,9 @@ def _container_limits(cluster: Facts) -> list[Object]:
 
 def quota_demands(subject: Subject, cluster: Facts) -> Iterator[Finding]:
     """Find pods that say nothing about a resource of which a quota wants to hear."""
-    for each in cluster.own(facts.QUOTAS) or []:
+    # Limits that may not be read could say what containers leave out.
+    quotas = cluster.own(facts.QUOTAS) if cluster.own(facts.LIMITS) is not None else None
+    for each in quotas or []:
         if each["spec"].get("scopes") or each["spec"].get("scopeSelector"):
             continue
         for resource in each["spec"].get("hard") or {}:
@@ -154,7 +158,7 @@ def limit_range(subject: Subject, cluster: Facts) -> Iterator[Finding]:
 
 
 def _claim_limits(subject: Subject, each: Object, item: Object) -> Iterator[Finding]:
-    for claim in subject.claims:
+    for claim in subject.claims if subject.knows_claims else ():
         if pods.name(claim) in subject.live_claims:
             continue
         size = claim["spec"]["resources"]["requests"]["storage"]

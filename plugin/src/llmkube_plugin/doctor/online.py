@@ -11,11 +11,11 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmkube_plugin import contract, kube, pods
+from llmkube_plugin import contract, kube, pods, rights
 from llmkube_plugin.doctor import directory
 from llmkube_plugin.doctor.finding import NOTE, PROBLEM, WARNING, Finding
 from llmkube_plugin.errors import ForbiddenError, PluginError
-from llmkube_plugin.jobs import TTL_SECONDS
+from llmkube_plugin.jobs import CONTROLLER_LABELS, TTL_SECONDS
 from llmkube_plugin.runs import JobRun
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class _Waiting:
 def ask(subject: Subject, facts: Facts, cluster: Cluster, seconds: float, output: Output) -> list[Finding]:
     """Return what the origins of all that is to be downloaded say; no Job is left behind."""
     facts.check = CHECK
+    lacking = list(rights.lacking(cluster, subject.namespace, rights.VOLUME_WORK))
+    for right, _ in lacking:
+        facts.deny(right.verb, right.resource, subject.namespace)
+    if lacking:
+        return []
     found: list[Finding] = []
     with contextlib.ExitStack() as stack:
         runs = []
@@ -66,7 +71,7 @@ def ask(subject: Subject, facts: Facts, cluster: Cluster, seconds: float, output
             try:
                 runs.append((trial, JobRun(cluster, trial.manifest)))
             except ForbiddenError:
-                facts.deny("create", kube.JOBS, subject.namespace)
+                facts.deny("create", kube.JOBS.plural, subject.namespace)
                 break
             except PluginError as error:
                 found.append(_refused(trial, error))
@@ -130,7 +135,8 @@ def _job(workload: Workload, spec: dict[str, Any], namespace: str) -> Object:
     }
     # Network policies choose pods by their labels, so these are those of the pods that would download.
     marked = {**(workload.template.get("metadata", {}).get("labels") or {}), **metadata["labels"]}
-    marked.pop(contract.LABEL_KEY, None)
+    for label in (contract.LABEL_KEY, *CONTROLLER_LABELS):
+        marked.pop(label, None)
     template = {"metadata": {"labels": marked, "annotations": metadata["annotations"]}, "spec": spec}
     job = {"backoffLimit": 0, "ttlSecondsAfterFinished": TTL_SECONDS, "template": template}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job}

@@ -102,7 +102,8 @@ def ephemeral_space(subject: Subject, cluster: Facts) -> Iterator[Finding]:
             value = Value("modelCache.size", _with_headroom(needed))
             yield Finding(PROBLEM, (workload.title,), what, "The pod is evicted while it downloads.", "", value)
         fitting = [node for node in nodes if selected(node, workload.spec)]
-        most = max((amount(node["status"]["allocatable"].get("ephemeral-storage")) for node in fitting), default=None)
+        offered = [node["status"].get("allocatable") or {} for node in fitting]  # a node that just came says nothing
+        most = max((amount(each.get("ephemeral-storage")) for each in offered), default=None)
         if most is not None and max(needed, int(amount(limit))) > most:
             what = f"Its cache may become {limit} on the node's own disk, and the largest has {units.size(int(most))}."
             causes = "The pod is evicted when the disk is full, and begins again."
@@ -144,7 +145,7 @@ def _key(workload: Workload, container: Object) -> str:
 def _reports(subject: Subject, claim: str) -> list[Object]:
     """Return the reports of fetches that ended well on a claim, the oldest first."""
     found = []
-    for pod in (item for item in subject.live if item["kind"] == "Pod"):
+    for pod in subject.all_pods:
         if pods.annotation(pod, contract.ANNOTATION_CLAIM) == claim:
             names = {contract.CONTAINER_FETCH, *(each.container for each in pods.beside(pod))}
             ends = [end for name in names for end in pods.ended(pod, name)]

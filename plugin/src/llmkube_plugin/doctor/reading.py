@@ -31,7 +31,7 @@ def installed(cluster: Facts, release: str | None) -> Subject:
             f"there is no release {release!r} in namespace {cluster.namespace}; there are: {known}",
             "One that is not installed yet is examined by its values (-f, --set) or its manifests (--manifests).",
         )
-    return Subject(cluster.namespace, found, planned=False, live=_live(cluster))
+    return Subject(cluster, found, planned=False)
 
 
 def planned(cluster: Facts, text: str, origin: str) -> Subject:
@@ -45,11 +45,7 @@ def planned(cluster: Facts, text: str, origin: str) -> Subject:
             f"{origin} holds no object of the llmkube chart",
             "Give it what a release renders: helm template RELEASE CHART | helm llmkube doctor --manifests -",
         )
-    return Subject(cluster.namespace, objects, planned=True, live=_live(cluster))
-
-
-def _live(cluster: Facts) -> tuple[Object, ...]:
-    return tuple(item for kind in (kube.PODS, kube.CLAIMS) for item in cluster.own(kind) or [])
+    return Subject(cluster, objects, planned=True)
 
 
 def _is_test(item: Object) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llmkube_plugin import pods
-from llmkube_plugin.doctor import facts
 from llmkube_plugin.doctor.finding import PROBLEM, Finding, Value
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ _Broken = tuple[str, Value | None]
 
 def pod_security(subject: Subject, cluster: Facts) -> Iterator[Finding]:
     """Find pods that the namespace's Pod Security level forbids."""
-    namespace = cluster.one(facts.NAMESPACES, subject.namespace, everywhere=True)
+    namespace = cluster.home()
     level = pods.label(namespace, _LABEL) if namespace else ""
     for workload in subject.workloads:
         for broken, value in violations(workload, level):

@@ -10,22 +10,22 @@ from llmkube_plugin.doctor.finding import SEVERITIES
 from llmkube_plugin.render import SCHEMA
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from llmkube_plugin.doctor.finding import Finding
     from llmkube_plugin.output import Output
 
 
-def show(findings: Sequence[Finding], place: str, output: Output) -> None:
-    """Print findings; `place` says in words what was examined."""
+def show(findings: Sequence[Finding], place: str, output: Output, unread: Collection[str]) -> None:
+    """Print findings; `place` says in words what was examined, `unread` names the checks that could not read all."""
     if not output.for_people:
         output.document(document(findings, place), list(dict.fromkeys(each.check for each in findings)))
         return
     for finding in findings:
         output.text(_text(finding))
     if output.form == "wide":
-        found = {finding.check for finding in findings}
-        output.text("fine: " + ", ".join(check.name for check in CHECKS if check.name not in found))
+        others = {*(finding.check for finding in findings), *unread}
+        output.text("fine: " + ", ".join(check.name for check in CHECKS if check.name not in others))
     output.text(f"{place}: {summary(findings)}")
 
 

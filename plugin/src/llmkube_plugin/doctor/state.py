@@ -36,8 +36,8 @@ def _told(job: Object, subject: Subject) -> Object:
     """Return what the newest pod of a Job reported."""
     ends = [
         end
-        for pod in subject.live
-        if pod["kind"] == "Pod" and pods.label(pod, contract.LABEL_JOB) == pods.name(job)
+        for pod in subject.all_pods
+        if pods.label(pod, contract.LABEL_JOB) == pods.name(job)
         for container in pod["spec"]["containers"]
         for end in pods.ended(pod, container["name"])
         if end.error

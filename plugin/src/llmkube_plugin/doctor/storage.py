@@ -29,7 +29,7 @@ def values_of(claim: Object) -> str:
 
 def unbound(subject: Subject) -> Iterator[Object]:
     """Yield the claims whose volumes are still to be made or found."""
-    for claim in subject.claims:
+    for claim in subject.claims if subject.knows_claims else ():
         there = subject.live_claims.get(pods.name(claim), {})
         if there.get("status", {}).get("phase") not in ("Bound", "Lost"):
             yield claim
@@ -61,7 +61,9 @@ def storage_class(subject: Subject, cluster: Facts) -> Iterator[Finding]:
         what = f"It names the storage class {name}, which does not exist. There are: {_listed(classes or [])}."
         example = pods.name(default or (classes or [claim])[0]) if classes else None
         value = Value(f"{values_of(claim)}.storageClass", example) if classes else None
-        yield Finding(PROBLEM, (title(claim),), what, _PENDING, "" if value else _MAKE_CLASS, value)
+        # A volume made by hand that may not be seen could carry the name.
+        severity = WARNING if cluster.all(facts.VOLUMES) is None else PROBLEM
+        yield Finding(severity, (title(claim),), what, _PENDING, "" if value else _MAKE_CLASS, value)
 
 
 _MAKE_CLASS = "Install a driver that makes volumes, and a class for it; or a volume by hand, with the same class name."
@@ -240,7 +242,7 @@ def _policy(chosen: Object, cluster: Facts) -> str | None:
 
 def _assigned(cluster: Facts) -> bool:
     """Return whether the platform gives pods their fsGroup, as OpenShift does."""
-    namespace = cluster.one(facts.NAMESPACES, cluster.namespace, everywhere=True)
+    namespace = cluster.home()
     return bool(namespace and pods.annotation(namespace, "openshift.io/sa.scc.supplemental-groups"))
 
 

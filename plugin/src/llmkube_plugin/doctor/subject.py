@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from llmkube_plugin import contract, pods
+from llmkube_plugin import contract, kube, pods
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from llmkube_plugin.doctor.facts import Facts
     from llmkube_plugin.kube import Object
 
 CLAIM = "PersistentVolumeClaim"
@@ -60,12 +61,19 @@ class Workload:
 
 @dataclass(frozen=True)
 class Subject:
-    """Objects of releases in a namespace. `planned` is True when they are to be installed."""
+    """Objects of releases in a namespace. `planned` is True when they are to be installed.
 
-    namespace: str
+    Pods and claims that are there, of releases or not, are asked of `cluster` each time, which notes what checks want.
+    """
+
+    cluster: Facts
     objects: tuple[Object, ...]
     planned: bool
-    live: tuple[Object, ...] = field(default=(), repr=False)  # all pods and claims that are there, of releases or not
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the releases."""
+        return self.cluster.namespace
 
     @cached_property
     def workloads(self) -> list[Workload]:
@@ -83,15 +91,30 @@ class Subject:
         """The claims of the releases."""
         return self.of_kind(CLAIM)
 
-    @cached_property
+    @property
     def live_claims(self) -> dict[str, Object]:
-        """The claims that are there, by name."""
-        return {pods.name(item): item for item in self.live if item["kind"] == CLAIM}
+        """The claims that are there, by name; none when they may not be read."""
+        return {pods.name(item): item for item in self.cluster.own(kube.CLAIMS) or []}
 
-    @cached_property
+    @property
+    def knows_claims(self) -> bool:
+        """Whether the claims that are there may be read: without them, none is missing and none is new."""
+        return self.cluster.own(kube.CLAIMS) is not None
+
+    @property
+    def knows_pods(self) -> bool:
+        """The same of pods."""
+        return self.cluster.own(kube.PODS) is not None
+
+    @property
+    def all_pods(self) -> list[Object]:
+        """The pods that are there, also those that have ended; none when they may not be read."""
+        return self.cluster.own(kube.PODS) or []
+
+    @property
     def live_pods(self) -> list[Object]:
-        """The pods that are there and have not ended."""
-        return [item for item in self.live if item["kind"] == "Pod" and not pods.is_over(item)]
+        """Those of them that have not ended."""
+        return [item for item in self.all_pods if not pods.is_over(item)]
 
     def of_kind(self, kind: str) -> list[Object]:
         """Return the objects of a kind."""
