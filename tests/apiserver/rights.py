@@ -18,8 +18,28 @@ ROLES = ROOT / "values-examples" / "rbac"
 LISTS = frozenset(f"list {kind}" for kind in ("pods", "persistentvolumeclaims", "deployments", "jobs", "cronjobs"))
 DOWNLOAD = LISTS | {"create jobs", "watch pods"}
 VOLUME_WORK = DOWNLOAD | {"get pods/log", "delete jobs"}
+# What doctor reads of its namespace, and of the cluster.
+DOCTOR = (
+    LISTS
+    | {f"list {kind}" for kind in ("resourcequotas", "limitranges", "networkpolicies")}
+    | {f"get {kind}" for kind in ("persistentvolumeclaims", "deployments", "cronjobs", "services", "namespaces")}
+    | {f"get {kind}" for kind in ("secrets", "configmaps", "serviceaccounts")}
+    | {f"get {kind}" for kind in ("resourceclaims", "resourceclaimtemplates")}
+)
+DOCTOR_CLUSTER = frozenset(
+    {f"list {kind}" for kind in ("nodes", "storageclasses", "csidrivers", "csinodes", "priorityclasses")}
+    | {"list runtimeclasses", "list persistentvolumes", "get persistentvolumes", "list pods"}
+)
 _EVENTS = {"list events": ""}  # asked only while a pod does not start
-_GROUPS = {"jobs": "batch", "cronjobs": "batch", "deployments": "apps"}
+_GROUPS = {
+    **dict.fromkeys(("jobs", "cronjobs"), "batch"),
+    **dict.fromkeys(("storageclasses", "csidrivers", "csinodes"), "storage.k8s.io"),
+    **dict.fromkeys(("resourceclaims", "resourceclaimtemplates"), "resource.k8s.io"),
+    "deployments": "apps",
+    "networkpolicies": "networking.k8s.io",
+    "priorityclasses": "scheduling.k8s.io",
+    "runtimeclasses": "node.k8s.io",
+}
 
 RELEASE = "chat"
 SERVED = "hf://acme/small/model-f16.gguf"
@@ -66,9 +86,8 @@ VERBS = (
     Verb(("catalog", "list"), "view", frozenset()),
     Verb(("catalog", "show", "qwen-2.5-0.5b"), "view", frozenset()),
     Verb(("report", "--file", "-"), "view", LISTS),
-    Verb(
-        ("doctor",), "view", frozenset(), codes=(0, 1)
-    ),  # it notes what it may not read, and finds that there is no node
+    # It notes what it may not read, and finds that there is no node.
+    Verb(("doctor",), "doctor", frozenset(), dict.fromkeys(DOCTOR, ""), codes=(0, 1)),
     Verb(("cache", "list", "--scan"), "operate", VOLUME_WORK, _EVENTS),
     Verb(("cache", "df", "--scan"), "operate", VOLUME_WORK, _EVENTS),
     Verb(("cache", "status", "--scan"), "operate", VOLUME_WORK, _EVENTS),
@@ -83,6 +102,13 @@ VERBS = (
     Verb(("cache", "preload", OTHER, "--no-wait"), "operate", LISTS | {"create jobs"}),
     Verb(
         ("cache", "clear", "--model", OTHER, "--yes"),
+        "operate",
+        VOLUME_WORK,
+        {"delete pods": "goes on showing an old report: you may not delete pods", **_EVENTS},
+        first=(("cache", "preload", OTHER),),
+    ),
+    Verb(
+        ("cache", "clear", "--orphans", "--yes"),
         "operate",
         VOLUME_WORK,
         {"delete pods": "goes on showing an old report: you may not delete pods", **_EVENTS},

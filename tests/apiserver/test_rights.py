@@ -2,89 +2,38 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from apiserver.client import Api
 from apiserver.playing import Player
-from apiserver.rights import LISTS, RELEASE, ROLES, SERVED, VERBS, Verb, review, rights_of, rules
-from chart.rendering import Object, Renderer, nested
+from apiserver.rights import (
+    DOCTOR,
+    DOCTOR_CLUSTER,
+    LISTS,
+    RELEASE,
+    ROLES,
+    SERVED,
+    VERBS,
+    VOLUME_WORK,
+    Verb,
+    review,
+    rights_of,
+)
+from apiserver.staging import ORDER, Stage
+from chart.rendering import Renderer, nested
 from fakehub import FakeHub
 from llmkube_plugin.cli import cli
 from models.gguf import write_gguf
 
 pytestmark = pytest.mark.cluster
 
-_ORDER = ("ServiceAccount", "PersistentVolumeClaim", "Deployment", "CronJob", "Job")
-_GROUPS = {"Deployment": "apps/v1", "Job": "batch/v1", "CronJob": "batch/v1"}
-_RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-_numbers = itertools.count(1)
-
 LESS = [pytest.param(verb, right, id=f"{verb.name} without {right}") for verb in VERBS for right in sorted(verb.needs)]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A namespace with one release, whose pods are played."""
-
-    api: Api
-    player: Player
-    namespace: str
-    objects: list[Object]
-
-    def install(self) -> None:
-        """Make the objects of the release, and wait until it has downloaded its model."""
-        for each in self.objects:
-            root = f"/apis/{_GROUPS[each['kind']]}" if each["kind"] in _GROUPS else "/api/v1"
-            made = self.api.done("POST", f"{root}/namespaces/{self.namespace}/{each['kind'].lower()}s", each)
-        self.player.wait_for(f"{made['metadata']['name']}-0")  # the Job, which is the last of _ORDER
-
-    def run(self, *command: str, user: str = "", group: str = "") -> Result:
-        """Run the plugin as its user would, through Helm's variables; without a user as the administrator."""
-        environment = {"KUBECONFIG": str(self.api.running.kubeconfig), "HELM_NAMESPACE": self.namespace}
-        environment |= {"HELM_KUBEASUSER": user, "HELM_KUBEASGROUPS": group, "HELM_BIN": os.environ["HELM"]}
-        return CliRunner().invoke(cli, command, env=environment, catch_exceptions=False)
-
-    def user(self, rights: frozenset[str]) -> str:
-        """Return the name of a new user who has these rights in the namespace."""
-        name = f"user-{next(_numbers)}"
-        metadata = {"name": name, "namespace": self.namespace}
-        self._make("roles", {"metadata": metadata, "rules": rules(rights)})
-        subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": name}
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-        self._make("rolebindings", {"metadata": metadata, "subjects": [subject], "roleRef": role})
-        for right in rights:
-            self.wait_until_allowed(review(right, self.namespace, name))
-        return name
-
-    def seen(self) -> tuple[set[str], set[Path]]:
-        """Return the Jobs that there are, and what lies on the volume."""
-        jobs = self.api.items(f"/apis/batch/v1/namespaces/{self.namespace}/jobs")
-        volume = self.player.volume(self.namespace, f"{RELEASE}-model-cache")
-        return {job["metadata"]["name"] for job in jobs}, set(volume.rglob("*"))
-
-    def _make(self, kind: str, body: dict[str, object]) -> None:
-        self.api.done("POST", f"{_RBAC}/namespaces/{self.namespace}/{kind}", body)
-
-    def settle(self) -> None:
-        """Wait for the Jobs that nobody waited for."""
-        for job in self.seen()[0]:
-            self.player.wait_for(f"{job}-0")
-
-    def wait_until_allowed(self, question: Object) -> None:
-        """Wait until the API server's own copy of its Roles, which tells nobody when it is new, has a right."""
-        while not self.api.done("POST", _REVIEWS, question)["status"]["allowed"]:
-            time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +57,8 @@ def player(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playe
 def stage(api: Api, chart: Renderer, player: Player, hub: FakeHub, space: Callable[[], str]) -> Stage:
     """A release that has downloaded its model, in a namespace that enforces Pod Security `restricted`."""
     values = {"model.source": SERVED, "modelCache.size": "1Gi", "downloader.hfEndpoint": hub.endpoint}
-    objects = [each for each in chart.objects(nested(values), RELEASE) if each["kind"] in _ORDER]
-    made = Stage(api, player, space(), sorted(objects, key=lambda item: _ORDER.index(item["kind"])))
+    objects = [each for each in chart.objects(nested(values), RELEASE) if each["kind"] in ORDER]
+    made = Stage(api, space(), player, sorted(objects, key=lambda item: ORDER.index(item["kind"])))
     made.install()
     return made
 
@@ -138,11 +87,21 @@ def test_without_one_right_it_names_verb_resource_and_namespace_and_leaves_nothi
     assert stage.seen() == before
 
 
-@pytest.mark.parametrize("role", ["view", "operate"])
+@pytest.mark.parametrize("role", ["view", "operate", "doctor"])
 def test_a_shipped_role_has_what_its_verbs_use_once_and_nothing_else(role: str) -> None:
     used = set().union(*(verb.all for verb in VERBS if verb.role == role))
     given = rights_of(ROLES / f"{role}.yaml")
     assert sorted(given) == sorted(used | (LISTS if role == "operate" else set()))
+
+
+def test_the_cluster_role_of_doctor_has_what_it_reads_there_once_and_nothing_else() -> None:
+    assert sorted(rights_of(ROLES / "doctor-cluster.yaml")) == sorted(DOCTOR_CLUSTER)
+
+
+@pytest.mark.parametrize("file", sorted(ROLES.glob("*.yaml")), ids=lambda file: file.stem)
+def test_no_shipped_role_lists_or_watches_secrets_or_changes_them(file: Path) -> None:
+    assert [right for right in rights_of(file) if right.endswith(" secrets") and right != "get secrets"] == []
+    assert ("get secrets" in rights_of(file)) == (file.stem == "doctor")
 
 
 def test_who_may_operate_may_view() -> None:
@@ -152,6 +111,28 @@ def test_who_may_operate_may_view() -> None:
 def test_every_verb_is_in_the_table() -> None:
     missing = [path for path in _commands(cli) if not any(verb.command[: len(path)] == path for verb in VERBS)]
     assert missing == []
+
+
+def test_doctor_asks_the_origin_with_the_shipped_roles(stage: Stage) -> None:
+    rights = {right for role in ("doctor", "operate") for right in rights_of(ROLES / f"{role}.yaml")}
+    before = stage.seen()
+
+    said = stage.run("doctor", "--online", user=stage.user(rights)).stdout
+
+    assert f"{SERVED}: is on the volume already: the origin is not asked" in said
+    assert "PROBLEM" not in said
+    assert stage.seen() == before
+
+
+@pytest.mark.parametrize("right", sorted(VOLUME_WORK - LISTS))
+def test_doctor_makes_no_job_that_it_could_not_see_the_end_of_or_remove(stage: Stage, right: str) -> None:
+    before = stage.seen()
+
+    result = stage.run("doctor", "--online", user=stage.user((DOCTOR | VOLUME_WORK) - {right}))
+
+    assert result.exit_code in (0, 1)
+    assert f"You may not {right} in namespace {stage.namespace}. Not looked at: origin.\n" in result.stdout
+    assert stage.seen() == before
 
 
 def test_listing_all_namespaces_takes_the_cluster_role(stage: Stage) -> None:

@@ -11,12 +11,12 @@ from e2e.kit import Done, Helm, Space
 
 pytestmark = pytest.mark.cluster
 
-MEMBER = {"view": "model-viewers", "operate": "model-operators"}
+MEMBER = {"view": "model-viewers", "operate": "model-operators", "doctor": "model-installers"}
 
 
 @pytest.fixture
 def ruled(space: Space) -> Space:
-    """A release in a namespace with both shipped Roles, bound as they are to groups."""
+    """A release in a namespace with the shipped Roles, bound as they are to groups."""
     space.install(RELEASE, model__source=SERVED)
     space.kubectl("wait", "--for=condition=Complete", "job", "--all", "--timeout=90s")
     for role in MEMBER:
