@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import releases
 import yaml
-from kubernetes.client import Configuration
 
 from llmkube_plugin import connection
+from llmkube_plugin.transport import Server
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fake_kubernetes import FakeKubernetes
 
     from conftest import Run
@@ -191,25 +190,8 @@ def test_a_token_is_never_printed(cluster: FakeKubernetes, run: Run) -> None:
     assert "canary-token" not in run("cache", "list").output
 
 
-def test_in_a_pod_its_own_cluster_and_namespace_are_used(
-    cluster: FakeKubernetes, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def load(client_configuration: Configuration) -> None:
-        client_configuration.host = cluster.url
-
-    (tmp_path / "namespace").write_text("of-the-pod")
-    monkeypatch.setenv("KUBECONFIG", "/nonexistent")
-    monkeypatch.setattr("kubernetes.config.load_incluster_config", load)
-    monkeypatch.setattr(connection, "POD_NAMESPACE_FILE", tmp_path / "namespace")
-
-    run("cache", "list")
-
-    assert "/namespaces/of-the-pod/" in cluster.asked[-1].path
-
-
 def test_helms_flags_for_tls_and_identity_win_over_kubeconfig() -> None:
-    configuration = Configuration(host="https://here")
-    configuration.cert_file = configuration.key_file = "of-kubeconfig"
+    of_kubeconfig = Server("https://here", certificate="of-kubeconfig", key="of-kubeconfig")
     given = {
         "HELM_KUBECAFILE": "/ca.crt",
         "HELM_KUBETLS_SERVER_NAME": "api.internal",
@@ -217,10 +199,8 @@ def test_helms_flags_for_tls_and_identity_win_over_kubeconfig() -> None:
         "HELM_KUBETOKEN": "t",
     }
 
-    connection.apply_helm_overrides(configuration, given)
+    server = connection.with_helms_flags(of_kubeconfig, given)
 
-    assert configuration.ssl_ca_cert == "/ca.crt"
-    assert configuration.tls_server_name == "api.internal"
-    assert configuration.verify_ssl is False
-    # An API server would take the certificate's user and not the token's.
-    assert configuration.cert_file is configuration.key_file is None
+    # An API server would take the certificate's user and not the token's: it is left out.
+    assert server == Server("https://here", authority=Path("/ca.crt"), verified=False, name="api.internal")
+    assert server.authorization() == "Bearer t"

@@ -16,6 +16,7 @@ import yaml
 from fake_kubernetes import FakeKubernetes
 from helm_homes import script
 
+from llmkube_plugin import credentials
 from terminal import plugin
 
 if TYPE_CHECKING:
@@ -142,6 +143,16 @@ class TestTheServersCertificate:
         assert result.exit_code == 0
         assert "Warning" not in result.stderr
 
+    def test_is_checked_with_what_no_connection_changes_while_another_is_made(
+        self, run: Run, kubeconfig: Path, secured: FakeKubernetes, pki: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        changed: list[list[str]] = []
+        monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", lambda _, names: changed.append(names))
+        connect_to(kubeconfig, secured, **trusting(pki))
+
+        assert run("cache", "list").exit_code == 0
+        assert len(changed) == 1
+
 
 class TestTheUsersCredentials:
     @pytest.mark.parametrize("inline", [False, True])
@@ -160,6 +171,16 @@ class TestTheUsersCredentials:
             connect_to(kubeconfig, fake, **trusting(pki))
             refused = subprocess.run(plugin("cache", "list"), env=environment, capture_output=True, check=False)
             assert refused.returncode == 1
+
+    def test_with_an_encrypted_key_are_refused_and_nobody_is_asked_for_a_password(
+        self, run: Run, kubeconfig: Path, pki: Path, tmp_path: Path
+    ) -> None:
+        key = str(tmp_path / "locked.key")
+        openssl(pki, "pkey", "-in", "jane.key", "-aes256", "-passout", "pass:x", "-out", key)
+        with api_server(pki, clients=True) as fake:
+            connect_to(kubeconfig, fake, {"client-certificate": str(pki / "jane.crt"), "client-key": key})
+
+            assert "its key is encrypted" in run("cache", "list").stderr
 
     def test_may_come_from_a_program(self, run: Run, kubeconfig: Path, cluster: FakeKubernetes, tmp_path: Path) -> None:
         answer = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"'
@@ -209,6 +230,35 @@ class TestTheUsersCredentials:
         run("cache", "list")
         assert sent(cluster, "impersonate-user") == ["joe"]
         assert sent(cluster, "impersonate-group") == []
+
+
+class TestAPod:
+    @pytest.fixture(autouse=True)
+    def account(
+        self, secured: FakeKubernetes, pki: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+    ) -> Path:
+        """Put the test into a pod: the folder of its service account."""
+        host, _, port = secured.url.removeprefix("https://").rpartition(":")
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+        monkeypatch.setenv("KUBECONFIG", "/nonexistent")
+        monkeypatch.setattr(credentials, "SERVICE_ACCOUNT", tmp_path)
+        (tmp_path / "ca.crt").write_bytes((pki / "ca.crt").read_bytes())
+        (tmp_path / "namespace").write_text("of-the-pod")
+        (tmp_path / "token").write_text("of-the-account\n")
+        return tmp_path
+
+    def test_uses_its_own_cluster_namespace_and_token(self, run: Run, secured: FakeKubernetes) -> None:
+        assert run("cache", "list").exit_code == 0
+
+        assert "/namespaces/of-the-pod/" in secured.asked[-1].path
+        assert sent(secured, "authorization") == ["Bearer of-the-account"]
+
+    @pytest.mark.parametrize("missing", ["token", "ca.crt"])
+    def test_without_a_service_account_has_no_cluster(self, run: Run, account: Path, missing: str) -> None:
+        (account / missing).unlink()
+
+        assert "there is no cluster to ask" in run("cache", "list").stderr
 
 
 def by(program: Path, **more: Any) -> dict[str, Any]:

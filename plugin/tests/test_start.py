@@ -60,6 +60,18 @@ def test_help_on_a_command_imports_nothing_heavy(path: tuple[str, ...]) -> None:
     assert not {name.partition(".")[0] for name in loaded(*path, "--help")} & HEAVY
 
 
+@pytest.mark.parametrize("command", ["list", "df", "status"])
+def test_a_command_imports_no_kubernetes_client_for_credentials_that_kubeconfig_holds(
+    kubeconfig: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+
+    imported = {name.partition(".")[0] for name in loaded("cache", command)}
+
+    assert "urllib3" in imported
+    assert not imported & {"kubernetes", "requests", "oauthlib", "pydantic"}
+
+
 @pytest.mark.parametrize("path", ALL, ids=" ".join)
 def test_the_list_of_commands_says_of_each_what_its_own_help_says(path: tuple[str, ...]) -> None:
     group: LazyGroup = cli

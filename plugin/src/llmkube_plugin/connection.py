@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from llmkube_plugin import __version__
+from llmkube_plugin import kubeconfig
 from llmkube_plugin.errors import PluginError
 from llmkube_plugin.kube import Cluster
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
-DEFAULT_KUBECONFIG = "~/.kube/config"
-POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+    from llmkube_plugin.kubeconfig import Section
+    from llmkube_plugin.transport import Server
 
 
 @dataclass(frozen=True)
@@ -34,117 +32,41 @@ def connect(connection: Connection) -> Cluster:
 
     Raises PluginError when there is no usable configuration; the network is not touched.
     """
-    from kubernetes import client
+    from llmkube_plugin.transport import Transport
 
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # retries are no news; the last failure is reported
-    configuration = client.Configuration()
-    configuration.keep_alive = True
-    namespace, user = _load(configuration, connection)
-    apply_helm_overrides(configuration, os.environ)
-    api = client.ApiClient(configuration)
-    api.user_agent = f"helm-llmkube/{__version__}"
+    server, namespace, user = _find(connection)
     headers = _impersonation(os.environ) or _own_impersonation(user)
-    return Cluster(api, connection.namespace or namespace or "default", headers)
+    transport = Transport(with_helms_flags(server, os.environ), headers)
+    return Cluster(transport, connection.namespace or namespace or "default")
 
 
-def contexts(connection: Connection) -> Mapping[str, Mapping[str, Any]]:
+def contexts(connection: Connection) -> Mapping[str, Section]:
     """Return the contexts of kubeconfig by name."""
-    return _read_kubeconfig(_path(connection)).contexts
+    return kubeconfig.read(_path(connection)).contexts
 
 
 def _path(connection: Connection) -> str:
-    return connection.kubeconfig or os.environ.get("KUBECONFIG") or DEFAULT_KUBECONFIG
+    return connection.kubeconfig or os.environ.get("KUBECONFIG") or kubeconfig.DEFAULT
 
 
-def _load(configuration: Any, connection: Connection) -> tuple[str | None, Mapping[str, Any]]:
-    """Fill the configuration from kubeconfig or from the pod we run in; return the namespace and user it names."""
-    from kubernetes import config
+def _find(connection: Connection) -> tuple[Server, str | None, Section]:
+    """Return the server that kubeconfig names, or that of the pod we run in; with it the namespace and the user."""
+    from llmkube_plugin import credentials
 
-    path = _path(connection)
-    merged = _read_kubeconfig(path)
+    merged = kubeconfig.read(_path(connection))
     if not merged.contexts:
-        return _load_without_kubeconfig(configuration, connection, path), {}
-    name = _choose_context(merged, connection.context, path)
-    user = merged.users.get(merged.contexts[name].get("user", ""), {})
-    try:
-        with _logged() as told:
-            config.load_kube_config(config_file=path, context=name, client_configuration=configuration)
-    except config.ConfigException as error:
-        raise PluginError(
-            f"the context {name!r} of {path} is unusable: {error}", "Correct that file, or choose another context."
-        ) from error
-    given = configuration.api_key or configuration.cert_file or os.environ.get("HELM_KUBETOKEN")
-    if "exec" in user and not given:
-        command = (user["exec"] or {}).get("command", "")
-        raise PluginError(
-            f"the program {command!r}, which the context {name!r} of {path} gets credentials from, gave none: "
-            f"{'; '.join(told) or 'it said nothing'}",
-            "Log in again, or run that program to see what is wrong with it.",
-        )
-    return merged.contexts[name].get("namespace"), user
+        server, namespace = _without_kubeconfig(connection, merged.path)
+        return server, namespace, {}
+    name = merged.choose(connection.context)
+    context = merged.contexts[name]
+    server = credentials.of_context(merged, name, token=bool(os.environ.get("HELM_KUBETOKEN")))
+    return server, context.get("namespace"), merged.users.get(context.get("user", ""), {})
 
 
-@contextlib.contextmanager
-def _logged() -> Iterator[list[str]]:
-    """Collect what is logged meanwhile: the client says nowhere else why there are no credentials."""
-    told: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage().strip())  # type: ignore[method-assign]
-    logging.getLogger().addHandler(handler)
-    try:
-        yield told
-    finally:
-        logging.getLogger().removeHandler(handler)
-
-
-@dataclass(frozen=True)
-class _Kubeconfig:
-    """The contexts and users of the merged kubeconfig files, by name, and the context that is current."""
-
-    contexts: Mapping[str, Mapping[str, Any]]
-    users: Mapping[str, Mapping[str, Any]]
-    current: str | None
-
-
-def _read_kubeconfig(path: str) -> _Kubeconfig:
-    import yaml
-
-    contexts: dict[str, Mapping[str, Any]] = {}
-    users: dict[str, Mapping[str, Any]] = {}
-    current = None
-    for part in path.split(os.pathsep):
-        file = Path(part).expanduser()
-        if not part or not file.exists():
-            continue
-        try:
-            content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-            for item in content.get("contexts") or []:
-                contexts.setdefault(item["name"], item.get("context") or {})
-            for item in content.get("users") or []:
-                users.setdefault(item["name"], item.get("user") or {})
-            # As in kubectl, the first file that names a current context wins.
-            current = current or content.get("current-context")
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            raise PluginError(
-                f"{file} is no readable kubeconfig: {error}",
-                "Correct that file, or name another one with --kubeconfig.",
-            ) from error
-    return _Kubeconfig(contexts, users, current)
-
-
-def _choose_context(kubeconfig: _Kubeconfig, wanted: str | None, path: str) -> str:
-    known = ", ".join(sorted(kubeconfig.contexts))
-    name = wanted or kubeconfig.current
-    if name is None:
-        raise PluginError(f"{path} names no current context", f"Choose one with --kube-context: {known}.")
-    if name not in kubeconfig.contexts:
-        raise PluginError(f"{path} has no context {name!r}", f"It has: {known}. Choose one with --kube-context.")
-    return name
-
-
-def _load_without_kubeconfig(configuration: Any, connection: Connection, path: str) -> str | None:
-    """Use the API server that Helm names, or the one of the pod that the plugin runs in."""
-    from kubernetes import config
+def _without_kubeconfig(connection: Connection, path: str) -> tuple[Server, str | None]:
+    """Return the API server that Helm names, or the one of the pod that the plugin runs in, with its namespace."""
+    from llmkube_plugin import credentials
+    from llmkube_plugin.transport import Server
 
     if connection.context:
         raise PluginError(
@@ -152,40 +74,35 @@ def _load_without_kubeconfig(configuration: Any, connection: Connection, path: s
             "Name the file with --kubeconfig or in KUBECONFIG.",
         )
     if os.environ.get("HELM_KUBEAPISERVER"):
-        return None
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException as error:
+        return Server(""), None
+    found = credentials.of_pod()
+    if found is None:
         raise PluginError(
             f"there is no cluster to ask: {path} does not exist or holds no contexts",
             "Name the file with --kubeconfig or in KUBECONFIG, or work on a directory with --dir PATH.",
-        ) from error
-    return POD_NAMESPACE_FILE.read_text(encoding="utf-8")
+        )
+    return found
 
 
-def apply_helm_overrides(configuration: Any, environment: Mapping[str, str]) -> None:
+def with_helms_flags(server: Server, environment: Mapping[str, str]) -> Server:
     """Apply the global flags that Helm takes out of the arguments and hands over as environment variables."""
     if environment.get("HELM_KUBEAPISERVER"):
-        configuration.host = environment["HELM_KUBEAPISERVER"].rstrip("/")
+        server = replace(server, host=environment["HELM_KUBEAPISERVER"].rstrip("/"))
     if environment.get("HELM_KUBETOKEN"):
-        configuration.api_key = {"BearerToken": f"Bearer {environment['HELM_KUBETOKEN']}"}
-        configuration.refresh_api_key_hook = None
+        token = f"Bearer {environment['HELM_KUBETOKEN']}"
         # An API server prefers a client certificate over a token, and the token is what the user asked for.
-        configuration.cert_file = configuration.key_file = None
+        server = replace(server, authorization=lambda: token, certificate=None, key=None)
     if environment.get("HELM_KUBECAFILE"):
-        configuration.ssl_ca_cert = environment["HELM_KUBECAFILE"]
+        server = replace(server, authority=Path(environment["HELM_KUBECAFILE"]))
     if environment.get("HELM_KUBETLS_SERVER_NAME"):
-        configuration.tls_server_name = environment["HELM_KUBETLS_SERVER_NAME"]
+        server = replace(server, name=environment["HELM_KUBETLS_SERVER_NAME"])
     if environment.get("HELM_KUBEINSECURE_SKIP_TLS_VERIFY", "").lower() == "true":
-        configuration.verify_ssl = False
-    if not configuration.verify_ssl:
-        import urllib3
-
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user has asked for it
+        server = replace(server, verified=False)
+    return server
 
 
-def _own_impersonation(user: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the headers for a user of kubeconfig that acts for another; the client itself leaves that out."""
+def _own_impersonation(user: Section) -> list[tuple[str, str]]:
+    """Return the headers for a user of kubeconfig that acts for another."""
     headers = [("Impersonate-User", user["as"])] if user.get("as") else []
     headers += [("Impersonate-Uid", user["as-uid"])] if user.get("as-uid") else []
     return headers + [("Impersonate-Group", group) for group in user.get("as-groups") or []]

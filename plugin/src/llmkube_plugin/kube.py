@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from llmkube_plugin.errors import ExpiredError, Request, refused, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from kubernetes.client import ApiClient
+    import urllib3
+
+    from llmkube_plugin.transport import Transport
 
 Object = dict[str, Any]
 _Query = list[tuple[str, str]]
 
 _PAGE = 500  # objects in one answer, as kubectl asks for them
-_CONNECT_SECONDS = 10
 _ANSWER_SECONDS = 60
 _GRACE_SECONDS = 15  # how much later than announced a watch may end
 
@@ -61,12 +62,11 @@ class Cluster:
     watch reports that nothing changed.
     """
 
-    def __init__(self, api: ApiClient, namespace: str, headers: Iterable[tuple[str, str]] = (), window: int = 10):
+    def __init__(self, transport: Transport, namespace: str, window: int = 10):
         self.namespace = namespace
-        self.server: str = api.configuration.host
+        self.server: str = transport.host
         self.granted: set[tuple[str, Any]] = set()  # rights that the user is known to have, by namespace
-        self._api = api
-        self._headers = tuple(headers)
+        self._transport = transport
         self._window = window
 
     def objects(self, kind: Kind, namespace: str | None, labels: str = "", fields: str = "") -> list[Object]:
@@ -168,10 +168,9 @@ class Cluster:
 
         answer = self._send(request, method, path, query, body, _ANSWER_SECONDS)
         try:
-            content: bytes = answer.read()
+            return answer.read()
         except urllib3.exceptions.HTTPError as error:
             raise unreachable(error, self.server) from error
-        return content
 
     def _lines(self, request: Request, path: str, query: _Query, seconds: float | None) -> Iterator[str]:
         """Yield the lines of an answer as they come.
@@ -180,7 +179,7 @@ class Cluster:
         """
         import urllib3
 
-        answer = self._send(request, "GET", path, query, None, seconds).response
+        answer = self._send(request, "GET", path, query, None, seconds)
         rest = b""
         try:
             for chunk in answer.stream(None, decode_content=False):
@@ -201,25 +200,15 @@ class Cluster:
         query: _Query,
         body: Object | None,
         seconds: float | None,
-    ) -> Any:
+    ) -> urllib3.BaseHTTPResponse:
         """Send a request with the user's credentials; return the open answer when it is a success."""
         import urllib3
-        from kubernetes.client import ApiException
 
-        asked = {"Accept": "application/json, */*"} | ({"Content-Type": "application/json"} if body else {})
-        prepared = self._api.param_serialize(
-            method, path, query_params=query, header_params=asked, auth_settings=["BearerToken"]
-        )
-        headers = urllib3.HTTPHeaderDict(prepared[2])
-        for name, value in self._headers:
-            headers.add(name, value)
         try:
-            answer = self._api.call_api(
-                method, prepared[1], headers, body, _request_timeout=(_CONNECT_SECONDS, seconds)
-            )
+            answer = self._transport.send(method, path, query, body, seconds)
             if not 200 <= answer.status < 300:
                 raise refused(answer.status, _detail(answer.read()), request)
-        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise unreachable(error, self.server) from error
         return answer
 
