@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from llmkube_plugin import contract, kube, pods, units
+from llmkube_plugin import collector, contract, kube, pods, units
 from llmkube_plugin.model import Cache
 from llmkube_plugin.together import together
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 Place = tuple[str, str]  # namespace and claim
+
+_MANY = 500  # objects: fewer are read and freed in no time
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,11 @@ def read(cluster: Cluster, namespace: str | None) -> Snapshot:
         "claims": (kube.CLAIMS, ""),
     }
     calls = [partial(cluster.objects, kind, namespace, labels) for kind, labels in lists.values()]
-    return Snapshot(**{name: tuple(found) for name, found in zip(lists, together(calls), strict=True)})
+    with collector.idle():
+        snapshot = Snapshot(**{name: tuple(found) for name, found in zip(lists, together(calls), strict=True)})
+        if len(snapshot.workloads) + len(snapshot.pods) > _MANY:
+            collector.keep(snapshot)
+    return snapshot
 
 
 def caches(snapshot: Snapshot) -> list[Cache]:
