@@ -19,6 +19,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
         monkeypatch.setenv(name, value)
     lines: list[str] = []
     monkeypatch.setattr(click, "echo", lines.append)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     Output().rows(COLUMNS, ["failed (auth)", "pending"])
     return "\n".join(lines)
 

@@ -36,6 +36,9 @@ class _Sighting:
     unfinished: int = 0
 
 
+_UNSEEN = _Sighting(None, PENDING)
+
+
 @dataclass
 class _Evidence:
     """All that objects, reports and scans say about one entry."""
@@ -52,7 +55,7 @@ class _Evidence:
     @property
     def newest(self) -> _Sighting:
         """The newest sighting of any kind; a scan has just been made, whatever the clocks of the nodes say."""
-        return max(self.sightings, key=lambda each: (each.scanned, _age(each)), default=_Sighting(None, PENDING))
+        return max(self.sightings, key=lambda each: (each.scanned, _age(each)), default=_UNSEEN)
 
     @property
     def newest_fetch(self) -> _Sighting | None:
@@ -96,15 +99,16 @@ def _reported_key(item: Object) -> str:
 def _take_workload(found: dict[Identity, _Evidence], item: Object) -> None:
     """Note that a workload names an entry. One without a key tells nothing that its pods do not tell better."""
     if pods.label(item, contract.LABEL_KEY) or pods.is_in_place(item):
-        _note_names(found, item)
+        _note_names(found, item, identity(item))
     for named in pods.beside(item):
         _note_beside(found, item, named)
 
 
 def _take_pod(found: dict[Identity, _Evidence], pod: Object) -> None:
     """Note which entries a pod of ours names, and what it reported about them."""
-    if identity(pod)[2]:
-        _note_fetch(_note_names(found, pod), pod, contract.CONTAINER_FETCH)
+    meant = identity(pod)
+    if meant[2]:
+        _note_fetch(_note_names(found, pod, meant), pod, contract.CONTAINER_FETCH)
     for named in pods.beside(pod):
         _note_fetch(_note_beside(found, pod, named), pod, named.container)
 
@@ -123,10 +127,12 @@ def _note_beside(found: dict[Identity, _Evidence], item: Object, named: pods.Bes
     return evidence
 
 
-def _note_names(found: dict[Identity, _Evidence], item: Object) -> _Evidence:
-    in_place = pods.is_in_place(item)
-    key = "" if in_place else pods.label(item, contract.LABEL_KEY) or _reported_key(item)
-    evidence = found.setdefault(identity(item), _Evidence(key, in_place=in_place))
+def _note_names(found: dict[Identity, _Evidence], item: Object, meant: Identity) -> _Evidence:
+    evidence = found.get(meant)
+    if evidence is None:
+        in_place = pods.is_in_place(item)
+        key = "" if in_place else pods.label(item, contract.LABEL_KEY) or _reported_key(item)
+        evidence = found[meant] = _Evidence(key, in_place=in_place)
     evidence.source = evidence.source or pods.annotation(item, contract.ANNOTATION_SOURCE)
     evidence.revision = evidence.revision or pods.annotation(item, contract.ANNOTATION_REVISION)
     # A Job of ours carries the label of the release whose volume it works on, which need not know the entry.
@@ -193,7 +199,7 @@ def _directory(listed: dict[str, Any]) -> str:
 def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entry:
     namespace, claim, _ = identity
     newest, fetch = evidence.newest, evidence.newest_fetch
-    state, failure = _state(evidence), None
+    state, failure = _state(evidence, newest, fetch), None
     if fetch and state in (FAILED, FETCHING):
         # While a fetch is tried again, what ended the try before is still what its user needs to know.
         failure = fetch.failure
@@ -223,15 +229,14 @@ def _entry(identity: Identity, evidence: _Evidence, cache: Cache | None) -> Entr
     )
 
 
-def _state(evidence: _Evidence) -> str:
+def _state(evidence: _Evidence, newest: _Sighting, fetch: _Sighting | None) -> str:
     if evidence.in_place:
         return IN_PLACE
     if any(pods.is_running(pod, container) for pod, container in evidence.fetchers):
         return FETCHING
-    fetch = evidence.newest_fetch
-    if evidence.newest.state == ABSENT and fetch and fetch.failure:
+    if newest.state == ABSENT and fetch and fetch.failure:
         return FAILED  # says more than that it is not there
-    return evidence.newest.state
+    return newest.state
 
 
 def _users(evidence: _Evidence, cache: Cache | None) -> tuple[str, ...]:

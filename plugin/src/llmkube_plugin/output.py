@@ -59,12 +59,14 @@ class Output:
         On a terminal it is made to fit, as far as columns may be shortened; `-o wide` shows all there is.
         """
         shown = [column for column in columns if self.form == "wide" or not column.wide]
-        cells = [[printable(column.cell(row)).replace("\n", " ") for column in shown] for row in rows]
+        makers = [column.cell for column in shown]
+        cells = [[_one_line(cell(row)) for cell in makers] for row in rows]
         if cells:
             lines = [[column.title for column in shown], *cells]
-            if self.form == "table" and sys.stdout.isatty():
+            on_terminal = sys.stdout.isatty()
+            if self.form == "table" and on_terminal:
                 lines = _fitted(lines, [column.shorten for column in shown], shutil.get_terminal_size().columns)
-            click.echo(_table(lines))
+            click.echo(_table(lines, coloured=on_terminal and _takes_colours()))
 
     def document(self, document: Mapping[str, Any], names: Iterable[str]) -> None:
         """Print the result for a program: the whole document as JSON or YAML, or with `-o name` only the names."""
@@ -129,10 +131,19 @@ def _agreed(question: str) -> bool:
         click.echo("Please answer y or n.", err=True)
 
 
-def _table(lines: list[list[str]]) -> str:
+def _one_line(text: str) -> str:
+    return text if text.isprintable() else printable(text).replace("\n", " ")
+
+
+def _takes_colours() -> bool:
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _table(lines: list[list[str]], *, coloured: bool) -> str:
     """Lay out cells in columns, two spaces apart."""
     widths = _widths(lines)
-    return "\n".join(_line(line, widths) for line in lines)
+    line = _coloured_line if coloured else _line
+    return "\n".join(line(cells, widths) for cells in lines)
 
 
 def _widths(lines: list[list[str]]) -> list[int]:
@@ -161,15 +172,15 @@ def _without_middle(text: str, width: int) -> str:
 
 
 def _line(cells: list[str], widths: list[int]) -> str:
-    padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
-    padded[-1] = cells[-1]
-    coloured = [_coloured(text, cell) for text, cell in zip(padded, cells, strict=True)]
-    return _GAP.join(coloured).rstrip()
+    return _GAP.join(map(str.ljust, cells, widths)).rstrip()
+
+
+def _coloured_line(cells: list[str], widths: list[int]) -> str:
+    padded = [*map(str.ljust, cells[:-1], widths), cells[-1]]
+    return _GAP.join(map(_coloured, padded, cells)).rstrip()
 
 
 def _coloured(text: str, cell: str) -> str:
-    """Colour the cell of a state; click takes colours out again when the output is no terminal."""
+    """Colour the cell of a state."""
     colour = _COLOURS.get(cell.partition(" ")[0])
-    if colour is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return text
-    return click.style(text, fg=colour)
+    return click.style(text, fg=colour) if colour else text

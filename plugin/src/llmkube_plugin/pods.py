@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from llmkube_plugin.kube import Object
 
+_DECODER = json.JSONDecoder()
 # Why a container waits while all is well.
 _ORDINARY_WAITS = ("ContainerCreating", "PodInitializing", "")
 
@@ -77,11 +78,13 @@ class Beside:
 
 def beside(item: Object) -> list[Beside]:
     """Return what a server, or a pod of it, names beside its model; nothing when it names nothing that can be read."""
+    written = annotation(item, contract.ANNOTATION_ENTRIES)
+    if not written:
+        return []
     try:
-        named = json.loads(annotation(item, contract.ANNOTATION_ENTRIES) or "{}")
         return [
             Beside(container, entry["key"], entry.get("source", ""), entry.get("revision", ""))
-            for container, entry in named.items()
+            for container, entry in json.loads(written).items()
         ]
     except (ValueError, TypeError, AttributeError, KeyError):
         return []
@@ -206,12 +209,11 @@ def parse_report(text: str) -> dict[str, Any]:
 
     A log holds messages around it, so the first JSON object that starts a line and has a schema counts.
     """
-    decoder = json.JSONDecoder()
     start = 0
     for line in text.splitlines(keepends=True):
         if line.startswith("{"):
             try:
-                found, _ = decoder.raw_decode(text, start)
+                found, _ = _DECODER.raw_decode(text, start)
             except ValueError:
                 found = None
             if isinstance(found, dict) and "schema" in found:
