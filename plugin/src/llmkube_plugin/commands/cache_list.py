@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llmkube_plugin import filters, options, render, scan, units, volumes
+from llmkube_plugin import filters, options, render, scan, units
 from llmkube_plugin.connection import Connection, connect
 from llmkube_plugin.entries import entries
-from llmkube_plugin.places import Directory, own_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from llmkube_plugin.errors import PluginError
+    from llmkube_plugin.kube import Cluster
     from llmkube_plugin.model import Cache, Entry, Volume
     from llmkube_plugin.output import Output
 
@@ -94,7 +95,7 @@ def cache_list(
     namespace = None if all_namespaces else cluster.namespace
     snapshot = scan.read(cluster, namespace)
     caches = scan.caches(snapshot)
-    seen, failures = volumes.scan(cluster, caches, output, timeout) if scanning else ([], [])
+    seen, failures = _scan(cluster, caches, output, timeout) if scanning else ([], [])
     there = entries(snapshot, caches, seen)
     found = choice.of(there)
     _show(found, caches, seen, output, with_namespace=all_namespaces)
@@ -105,7 +106,18 @@ def cache_list(
     output.raise_first(failures)
 
 
+# What works on volumes and directories is imported where it is needed: a plain list is quicker without.
+def _scan(
+    cluster: Cluster, caches: list[Cache], output: Output, timeout: float
+) -> tuple[list[Volume], list[PluginError]]:
+    from llmkube_plugin import volumes
+
+    return volumes.scan(cluster, caches, output, timeout)
+
+
 def _list_directory(directory: Path, choice: Choice, output: Output) -> None:
+    from llmkube_plugin.places import Directory, own_entries
+
     volume = Directory(directory, output).volume()
     there = own_entries(volume)
     found = choice.of(there)
