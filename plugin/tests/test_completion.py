@@ -44,8 +44,12 @@ def test_shells_know_all_verbs_without_starting_the_plugin(path: str) -> None:
 
 def test_shells_know_all_options_without_starting_python() -> None:
     written = (releases.REPOSITORY / "plugin/bin/options.tsv").read_text()
+    # In a process of its own, as click remembers of each command how it was first asked for help.
+    asked = "import sys; from tools import plugin_completion; sys.stdout.write(plugin_completion.options())"
 
-    assert written == plugin_completion.options(), "run `make docs`"
+    known = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout
+
+    assert written == known, "run `make docs`"
 
 
 def test_options_are_offered_with_a_word_on_each_before_there_is_an_environment(tmp_path: Path) -> None:
@@ -79,10 +83,6 @@ def test_the_options_offered_are_those_that_the_command_takes(words: list[str], 
 
     assert offered == press_tab(environment, *words)
     assert len(offered) > 1
-
-
-def test_values_of_an_option_written_with_an_equals_sign_are_offered(environment: dict[str, str]) -> None:
-    assert "json" in press_tab(environment, "cache", "list", "--output=j", by=[COMPLETE])
 
 
 def test_helms_own_options_are_left_to_helm(environment: dict[str, str]) -> None:

@@ -126,3 +126,26 @@ class TestTheEnvironmentThatIsNoted:
 
     def test_is_not_when_it_was_never_noted_for_this_folder(self, home: Path, scripts: Path, tmp_path: Path) -> None:
         assert not self.taken(plugin(tmp_path / "copy"), home)
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["cache", "clear", "--d"], False),
+        (["cache", "clear", ""], True),
+        (["cache", "list", "--output=j"], True),
+        (["cache", "clear", "--", "-"], True),
+        (["cache", "clear", "--model", "w"], True),
+    ],
+)
+def test_completion_asks_python_for_all_but_the_names_of_options(
+    words: list[str], asked: bool, home: Path, tmp_path: Path
+) -> None:
+    scripts = plugin(tmp_path / "plugin")
+    for name in ("complete", "options.tsv"):
+        shutil.copy(PLUGIN / "bin" / name, scripts / name)
+    script(environment(home, "a1", scripts) / "bin" / "python", "echo asked")
+
+    told = call({"XDG_CACHE_HOME": str(home.parent.parent), "PATH": "/usr/bin:/bin"}, str(scripts / "complete"), *words)
+
+    assert (told.stdout == "asked\n") is asked
