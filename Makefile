@@ -14,7 +14,7 @@ MUTATION := .venv-mutation
 MUTATION_STAMP := $(MUTATION)/requirements-$(shell sha256sum < requirements/mutation.txt | cut -c1-12)
 HELMS := HELM=$(TOOLS)/helm HELM3=$(TOOLS)/helm3
 # Processes of a whole run. Tests on a cluster wait more than they compute, and every cluster takes memory.
-PROCESSES ?= $(shell awk '/^MemTotal/ {print ($$2 > 15000000 ? 4 : 2)}' /proc/meminfo 2>/dev/null || echo 2)
+PROCESSES ?= $(shell awk '/^MemTotal/ {print ($$2 > 15000000 ? 3 : 2)}' /proc/meminfo 2>/dev/null || echo 2)
 # What has not changed is not checked again, also in another clone: mypy goes by the content of files.
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export PYTHONPATH := $(CURDIR)/tests

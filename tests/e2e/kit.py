@@ -130,6 +130,10 @@ class Space:
         found = self.get("pods", "--selector", selector)
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
 
+    def await_servers(self, release: str, count: int = 1) -> None:
+        """Waits until a release's server has pods, in whatever state: without `wait` helm ends before they are made."""
+        self.kubectl("wait", f"--for=jsonpath={{.status.replicas}}={count}", f"deployment/{release}", "--timeout=60s")
+
     def restart(self, release: str) -> None:
         """Deletes the server's pod and waits until another one serves."""
         for pod in self.pods(release, "server"):

@@ -61,6 +61,7 @@ def test_a_missing_existing_claim_is_named_and_not_created(space: Space) -> None
         modelCache__claimName="team-models",
     )
     assert "team-models" in done.out
+    space.await_servers("waiting")
     pod = space.pods("waiting", "server")[0]["metadata"]["name"]
     space.kubectl("wait", "--for=jsonpath={.status.conditions[0].reason}=Unschedulable", f"pod/{pod}", "--timeout=60s")
     described = space.kubectl("describe", "pod", pod)

@@ -68,6 +68,7 @@ def test_the_last_pod_that_answers_is_not_taken_away(space: Space, drained: str)
 def test_pods_that_still_load_do_not_block_a_drain(space: Space, drained: str) -> None:
     # They run, but do not answer yet: pods whose init containers are not through may always be evicted.
     _install_on(space, drained, wait=False, server__probes__path="/nothing")
+    space.await_servers("small", 2)
     running = "--for=jsonpath={.status.phase}=Running"
     space.kubectl("wait", running, "pod", "--selector=app.kubernetes.io/component=server", "--timeout=90s")
     loading = {pod["metadata"]["uid"] for pod in space.pods("small", "server")}

@@ -62,6 +62,7 @@ def test_without_tolerations_nothing_runs_there(space: Space, gpu_node: str) -> 
         server__nodeSelector={"test/gpu": "present"},
     )
     unschedulable = "--for=jsonpath={.status.conditions[?(@.type=='PodScheduled')].reason}=Unschedulable"
+    space.await_servers("small")
     space.kubectl("wait", unschedulable, "pod", "--all", "--timeout=60s")
     assert not [pod for pod in space.get("pods") if pod["spec"].get("nodeName")]
 
@@ -83,6 +84,7 @@ def test_the_doctor_names_the_taint_and_what_tolerates_it(space: Space, gpu_node
     assert (done.code, taint["value"]["path"]) == (1, "server.tolerations")
     space.install("small", wait=False, **values)
     unschedulable = "--for=jsonpath={.status.conditions[?(@.type=='PodScheduled')].reason}=Unschedulable"
+    space.await_servers("small")
     space.kubectl("wait", unschedulable, "pod", "--all", "--timeout=60s")
     tolerated = json.dumps(taint["value"]["example"])
     assert space.llmkube(*asked, "--set-json", f"server.tolerations={tolerated}").code == 0
