@@ -13,11 +13,11 @@ import pytest
 
 from cluster import provider
 from cluster.local.layout import existing
-from cluster.provider import Cluster, Local, tools_folder
+from cluster.provider import Cluster, Local
 from cluster.shared import shared
 from e2e.kit import RESTRICTED, Helm, Space
 from fakehub import FakeHub
-from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
+from images.build import DOWNLOADER, MODEL_SERVER
 from lanes import run_folder, run_process
 from models.gguf import write_gguf
 
@@ -73,13 +73,13 @@ def hub(stage: Cluster, hub_root: Path) -> Iterator[FakeHub]:
 @pytest.fixture(scope="package")
 def helm(stage: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 4 with the plugin installed from this checkout."""
-    return _helm(stage, "helm", tmp_path_factory.mktemp("helm"))
+    return Helm.with_plugin(stage, "helm", tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture(scope="package")
 def helm3(stage: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 3 with the plugin installed from this checkout."""
-    return _helm(stage, "helm3", tmp_path_factory.mktemp("helm3"))
+    return Helm.with_plugin(stage, "helm3", tmp_path_factory.mktemp("helm3"))
 
 
 @pytest.fixture
@@ -208,9 +208,3 @@ def _small_volume(stage: Cluster, namespace: str, folder: str) -> None:
     }
     for item in (volume, claim):
         stage.apply(item)
-
-
-def _helm(stage: Cluster, name: str, home: Path) -> Helm:
-    helm = Helm(tools_folder([name]) / name, stage, home)
-    helm("plugin", "install", str(REPOSITORY / "plugin"))
-    return helm

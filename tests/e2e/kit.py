@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.provider import Cluster
+from cluster.provider import Cluster, tools_folder
 from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY, Image
 
 CHART = REPOSITORY / "charts" / "llmkube"
@@ -42,6 +42,13 @@ class Helm:
     binary: Path
     cluster: Cluster
     home: Path
+
+    @classmethod
+    def with_plugin(cls, cluster: Cluster, name: str, home: Path) -> Helm:
+        """The Helm of that name (`helm` or `helm3`) with the plugin installed from this checkout."""
+        helm = cls(tools_folder([name]) / name, cluster, home)
+        helm("plugin", "install", str(REPOSITORY / "plugin"))
+        return helm
 
     def __call__(self, *arguments: str, check: bool = True, env: Mapping[str, str] | None = None) -> Done:
         """Runs helm; with `check` a failure raises with what helm said."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
 import click
 
-from llmkube_plugin import __version__
+from llmkube_plugin import __version__, collector
 from llmkube_plugin.interrupts import listen, stopped
 from llmkube_plugin.lazy import LazyGroup
 
@@ -70,8 +69,7 @@ def main() -> None:
     Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 130 interrupted; when a download or work on a volume fails,
     the downloader's own code.
     """
-    # A list of a thousand pods is a million objects, none of them garbage: looking takes longer than reading.
-    gc.set_threshold(200_000, 20, 20)
+    collector.slow_down()
     listen()
     name = "helm llmkube" if os.environ.get("HELM_PLUGIN_NAME") else "helm-llmkube"
     try:

@@ -12,7 +12,7 @@ from cluster.choice import choice
 from cluster.local.layout import existing
 from cluster.provider import Local, tools_folder
 from e2e.kit import Helm
-from images.build import DOWNLOADER, MODEL_SERVER, REPOSITORY
+from images.build import DOWNLOADER, MODEL_SERVER
 
 NAME = "nodes"
 
@@ -41,9 +41,7 @@ def stage() -> Iterator[Local]:
 @pytest.fixture(scope="package")
 def helm(stage: Local, tmp_path_factory: pytest.TempPathFactory) -> Helm:
     """Helm 4 with the plugin installed from this checkout."""
-    helm = Helm(tools_folder(["helm"]) / "helm", stage, tmp_path_factory.mktemp("helm"))
-    helm("plugin", "install", str(REPOSITORY / "plugin"))
-    return helm
+    return Helm.with_plugin(stage, "helm", tmp_path_factory.mktemp("helm"))
 
 
 @pytest.fixture(scope="package")
