@@ -18,10 +18,13 @@ from llmkube_downloader.store.beacon import Beacon, read_record
 from llmkube_downloader.store.entry import Entry, State, look
 from llmkube_downloader.store.layout import Layout
 from llmkube_downloader.store.lease import held, holder_of, is_abandoned, take, take_or_join, try_take
+from llmkube_downloader.store.life import life_of
 from llmkube_downloader.store.trash import discard, empty_trash
 from llmkube_downloader.store.volume import check_space, prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from command_line import Run
 
 
@@ -50,6 +53,84 @@ def test_a_lease_that_nobody_keeps_alive_is_taken_over(layout: Layout) -> None:
     dead.beat(done=5)
     dead.withdraw()
     assert read_record(successor.path) == record
+
+
+def test_whoever_finds_a_lease_stale_that_another_one_takes_over_meanwhile_leaves_it_alone(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandon(layout)
+    first: list[Beacon | None] = []
+
+    def take_over() -> None:
+        monkeypatch.setattr(lease_module, "life_of", life_of)
+        first.append(try_take(layout, KEY))
+
+    monkeypatch.setattr(Path, "hardlink_to", failing(errno.EOPNOTSUPP))
+    monkeypatch.setattr(lease_module, "life_of", with_others(life_of, after=take_over))
+    assert try_take(layout, KEY) is None
+    assert first[0]
+    assert holder_of(layout, KEY)
+
+
+def test_whoever_takes_away_what_another_one_took_over_in_that_moment_gives_it_back(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    abandon(layout)
+    first: list[Beacon | None] = []
+
+    def take_over() -> None:
+        monkeypatch.undo()
+        first.append(try_take(layout, KEY))
+
+    monkeypatch.setattr(Path, "rename", with_others(Path.rename, before=take_over))
+    assert try_take(layout, KEY) is None
+    assert first[0]
+    first[0].beat(done=7)
+    assert read_record(layout.leases(KEY) / "build")["done"] == 7
+    assert [path.name for path in layout.leases(KEY).iterdir()] == ["build"]
+
+
+def test_a_lease_that_is_given_back_replaces_no_other(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    abandon(layout)
+    taken: list[Beacon | None] = []
+
+    def take_over() -> None:
+        monkeypatch.undo()
+        taken.append(try_take(layout, KEY))
+        monkeypatch.setattr(Path, "hardlink_to", with_others(Path.hardlink_to, before=take_too))
+
+    def take_too() -> None:
+        monkeypatch.undo()
+        taken.append(try_take(layout, KEY))
+
+    monkeypatch.setattr(Path, "rename", with_others(Path.rename, before=take_over))
+    assert try_take(layout, KEY) is None
+    record = read_record(layout.leases(KEY) / "build")
+    assert taken[0]
+    assert taken[1]
+    taken[0].withdraw()
+    assert read_record(taken[1].path) == record
+
+
+def abandon(layout: Layout) -> None:
+    """Leave a lease that nobody keeps alive."""
+    dead = try_take(layout, KEY)
+    assert dead
+    age(dead.path)
+
+
+def with_others(
+    call: Callable[..., Any], before: Callable[[], None] = lambda: None, after: Callable[[], None] = lambda: None
+) -> Callable[..., Any]:
+    """Return a call before or after which somebody else does something."""
+
+    def called(*arguments: Any) -> Any:
+        before()
+        result = call(*arguments)
+        after()
+        return result
+
+    return called
 
 
 def test_a_heartbeat_keeps_a_lease_from_being_taken_over(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

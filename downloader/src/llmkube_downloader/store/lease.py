@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -87,8 +87,8 @@ def try_take(layout: Layout, key: str) -> Beacon | None:
     directory = layout.leases(key)
     directory.mkdir(parents=True, exist_ok=True)
     path, names = directory / _BUILD, names_in(directory)
-    if _BUILD in names and not _is_live(path):
-        _steal(path)
+    if _BUILD in names:
+        _take_away_if_abandoned(path)
     for name in names:
         if name.startswith(_STOLEN):
             # Whoever took it away was killed.
@@ -134,14 +134,30 @@ def _is_live(path: Path) -> bool:
         return False
 
 
-def _steal(path: Path) -> None:
-    """Take a stale lease away. A rename has one winner; the others find the name gone."""
+def _take_away_if_abandoned(path: Path) -> None:
+    """Take a lease away whose holder is gone. A rename has one winner; the others find the name gone.
+
+    Looking takes time, in which another one may have taken over already: what is taken then is the lease of a live
+    process, which gets it back.
+    """
+    judged = _nonce(path)
+    if _is_live(path) or _nonce(path) != judged:
+        return
     stolen = path.with_name(f"{_STOLEN}{nonce()}")
     try:
         path.rename(stolen)
     except FileNotFoundError:
         return
+    if _nonce(stolen) != judged:
+        # Nothing to be done about where the name is taken again, or there are no hard links: both then download.
+        with suppress(OSError):
+            path.hardlink_to(stolen)
     stolen.unlink(missing_ok=True)
+
+
+def _nonce(path: Path) -> str | None:
+    """Return what tells one lease from all others; None of one that is gone or whose writer had no time to say it."""
+    return read_record(path).get("nonce")
 
 
 def _look_freshly(layout: Layout, key: str) -> Entry:
