@@ -16,7 +16,7 @@ from cluster.provider import tools_folder
 pytestmark = pytest.mark.cluster
 
 PAIRS = 40  # at least so many, of different examples
-STRIDES = 3  # how many others each example becomes
+STRIDES = 2  # how many others each example becomes
 
 
 @pytest.fixture(scope="module")

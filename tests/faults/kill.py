@@ -39,7 +39,7 @@ SMALL = 1_400_000
 LARGE = 256 * 2**20
 # Bytes per second, less than what a fetch on a busy machine takes: then what was sent has been received.
 _RATE = 60 * 2**20
-_MOST_KILLS = 10
+_MOST_KILLS = 16
 
 
 @dataclass
@@ -129,7 +129,7 @@ def at_random_times(bench: Bench, kills: int, seed: int) -> Tally:
     Story(bench, tally).finish("no kill")
     whole = time.monotonic() - began
     while tally.kills < kills:
-        story, span, before = Story(bench, tally), whole * chance.choice((0.5, 0.25, 0.15)), tally.kills
+        story, span, before = Story(bench, tally), whole * chance.choice((0.5, 0.15, 0.1)), tally.kills
         while tally.kills < before + _MOST_KILLS and _kill_within(bench, story.root, chance.uniform(0, span)):
             story.killed()
         story.finish(f"{tally.kills - before} kills")

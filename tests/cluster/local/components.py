@@ -187,7 +187,7 @@ def _storage_class() -> dict[str, object]:
         "metadata": {"name": "local-path", "annotations": annotations},
         "provisioner": "rancher.io/local-path",
         "volumeBindingMode": "WaitForFirstConsumer",
-        "reclaimPolicy": "Delete",
+        "reclaimPolicy": "Retain",  # folders go with the cluster: a pod that removes each costs as much as using it
     }
 
 

@@ -1,4 +1,4 @@
-// Command kube is every Kubernetes component the test cluster needs in one binary, so that they are compiled and
+// Command kube is every Kubernetes component that runs in the test cluster in one binary, so that they are compiled and
 // linked once. It picks the component by the name it was started under, or by its first argument.
 package main
 
@@ -18,7 +18,6 @@ import (
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
-	kubectl "k8s.io/kubectl/pkg/cmd"
 )
 
 var components = map[string]func() *cobra.Command{
@@ -28,7 +27,6 @@ var components = map[string]func() *cobra.Command{
 	// The kubelet installs its own signal handling: a signal context made here would be a second one, and panics.
 	"kubelet":    func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
 	"kube-proxy": proxy.NewProxyCommand,
-	"kubectl":    kubectl.NewDefaultKubectlCommand,
 }
 
 func main() {
