@@ -16,7 +16,8 @@ from fakehub import FakeHub, write_repository
 from llmkube_downloader.maintenance.verifying import verify_entries
 from llmkube_downloader.sha256 import CHECKPOINT_BYTES
 from llmkube_downloader.store.entry import State, inspect
-from llmkube_downloader.store.layout import MANIFEST_NAME, STATES_NAME
+from llmkube_downloader.store.layout import MANIFEST_NAME, STATES_NAME, Layout
+from llmkube_downloader.store.lease import try_take
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -133,6 +134,23 @@ def test_a_repair_asks_only_hosts_that_are_allowed(run: Run, root: Path, origin:
     assert run("verify", "--root", root, "--repair").code == 21
     assert run("verify", "--root", root, "--repair", "--allow-http", "127.0.0.1").code == 0
     assert (entry / "model.gguf").read_bytes() == SMALL
+
+
+@pytest.mark.parametrize("command", [("verify", "--repair"), ("fetch", "URL", "--verify-on-start", "full")])
+def test_a_repair_keeps_to_the_limits_of_a_fetch(
+    run: Run, root: Path, origin: Origin, waits: list[float], command: tuple[str, ...]
+) -> None:
+    url = origin.serve("/m.gguf", Reply(SMALL, headers={"ETag": '"1"'}))
+    asked = [url if word == "URL" else word for word in command] + ["--root", str(root), "--allow-http", "*"]
+    entry = Path(run("fetch", url, "--root", root, "--allow-http", "*", "-o", "json").json["entry"])
+    flip(entry / "model.gguf", 50)
+    other = try_take(Layout(root), entry.name)
+    assert other
+    assert run(*asked, "--lock-wait", "0").code == 20
+    other.withdraw()
+    waits.clear()
+    assert run(*asked, "--limit-rate", "10").code == 0
+    assert max(waits) > 0.9 * len(SMALL) / 10
 
 
 @pytest.mark.parametrize(("how", "code"), [("full", 0), ("sample", 0)])

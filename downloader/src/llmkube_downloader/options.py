@@ -159,9 +159,7 @@ def selection_flags(command: _Command) -> _Command:
         flag("--exclude", "Leave out files that match. Repeatable.", multiple=True, type=_Lines(), metavar="GLOB"),
         flag("--file", "Fetch this file of the source. Repeatable.", multiple=True, type=_Lines(), metavar="PATH"),
     ]
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+    return _decorated(command, decorators)
 
 
 def allow_http_flag() -> Callable[[_Command], _Command]:
@@ -188,10 +186,13 @@ def sha256_flag() -> Callable[[_Command], _Command]:
     )
 
 
-def transfer_flags(command: _Command) -> _Command:
-    """Add the flags that say how something is fetched."""
-    decorators = [
-        sha256_flag(),
+def origin_flags(command: _Command) -> _Command:
+    """Add the flags that say how origins are asked, and others that ask them are waited for."""
+    return _decorated(command, _origin_decorators())
+
+
+def _origin_decorators() -> list[Callable[[_Command], _Command]]:
+    return [
         allow_http_flag(),
         flag(
             "--lock-wait",
@@ -220,6 +221,14 @@ def transfer_flags(command: _Command) -> _Command:
             "Bytes per second that all connections together may receive, such as 50M.",
             type=_Size(),
         ),
+    ]
+
+
+def transfer_flags(command: _Command) -> _Command:
+    """Add the flags that say how something is fetched."""
+    decorators = [
+        sha256_flag(),
+        *_origin_decorators(),
         flag(
             "--refresh",
             "When to ask the origin for a newer content of an entry that is there.",
@@ -271,9 +280,7 @@ def transfer_flags(command: _Command) -> _Command:
             metavar="FILE",
         ),
     ]
-    for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+    return _decorated(command, decorators)
 
 
 def gone_pods_flag() -> Callable[[_Command], _Command]:
@@ -305,6 +312,11 @@ def criteria_flags(command: _Command) -> _Command:
         flag("--unused", "Remove what nobody uses now.", is_flag=True),
         flag("--min-free", "Remove the longest unused until so much is free on the volume.", type=_Size()),
     ]
+    return _decorated(command, decorators)
+
+
+def _decorated(command: _Command, decorators: Sequence[Callable[[_Command], _Command]]) -> _Command:
+    """Add decorators so that the first of them comes first in the help."""
     for decorator in reversed(decorators):
         command = decorator(command)
     return command

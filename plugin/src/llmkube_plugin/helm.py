@@ -66,8 +66,11 @@ def run(verb: str, arguments: Sequence[str], values: str, doing: str) -> str:
     """
     done = start([verb, *arguments, "--values", "-"], values)
     if done.returncode:
-        told = done.stderr.strip() or f"it ended with exit code {done.returncode}"
-        raise PluginError(
-            f"{doing} failed: {told.removeprefix('Error: ')}", "Correct the options or values named there."
-        )
+        raise PluginError(f"{doing} failed: {last_words(done)}", "Correct the options or values named there.")
     return done.stdout
+
+
+def last_words(done: subprocess.CompletedProcess[str]) -> str:
+    """Return why Helm failed, in its own words, without its advice on how to run it."""
+    told = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("Use --debug")]
+    return "\n".join(line.removeprefix("Error: ") for line in told) or f"it ended with exit code {done.returncode}"

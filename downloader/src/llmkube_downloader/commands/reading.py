@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from llmkube_downloader.commands.answer import answer, reported
 from llmkube_downloader.errors import ExitCode
-from llmkube_downloader.options import allow_http_flag, examples, flag, output_flag, root_flag
+from llmkube_downloader.options import examples, flag, origin_flags, output_flag, root_flag
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from llmkube_downloader.maintenance.verifying import Checked
     from llmkube_downloader.transfer.progress import Meter
-
-_STALL_SECONDS = 60.0
 
 
 @click.command(name="list", epilog=examples("list --root /models", "list --root /models -o json"))
@@ -42,9 +41,9 @@ def list_command(root: Path, output: str) -> None:
 @click.argument("keys", metavar="[KEY]...", nargs=-1)
 @root_flag()
 @flag("--repair", "Fetch what is damaged again, and only that.", is_flag=True)
-@allow_http_flag()
+@origin_flags
 @output_flag()
-def verify_command(keys: tuple[str, ...], root: Path, repair: bool, allow_http: frozenset[str], output: str) -> int:
+def verify_command(keys: tuple[str, ...], root: Path, repair: bool, output: str, **flags: Any) -> int:
     """Read entries whole and compare every file with the hash it was published with.
 
     Without a KEY, all entries are verified. The exit code is 13 when one is damaged and was not repaired.
@@ -57,7 +56,7 @@ def verify_command(keys: tuple[str, ...], root: Path, repair: bool, allow_http: 
     with reported(output):
         try:
             checked = verify_entries(root, keys, meter.advance)
-            repaired = _repair(root, checked, allow_http, meter) if repair else {}
+            repaired = _repair(root, checked, flags, meter) if repair else {}
         finally:
             meter.end()
         result = verified_json(root, checked, repaired)
@@ -66,15 +65,17 @@ def verify_command(keys: tuple[str, ...], root: Path, repair: bool, allow_http: 
     return ExitCode.INTEGRITY if damaged else ExitCode.OK
 
 
-def _repair(root: Path, checked: list[Checked], allow_http: frozenset[str], meter: Meter) -> dict[Path, int]:
+def _repair(root: Path, checked: list[Checked], flags: Mapping[str, Any], meter: Meter) -> dict[Path, int]:
     """Repair what is damaged, and return the bytes that were received for each entry."""
     from llmkube_downloader.fetch import open_client
     from llmkube_downloader.maintenance.repairing import repair
     from llmkube_downloader.store.layout import Layout
+    from llmkube_downloader.transfer.download import Limits
 
-    with open_client(allow_http, _STALL_SECONDS, meter) as client:
+    how = {"lock_wait": flags["lock_wait"], "limits": Limits(flags["connections"], flags["limit_rate"])}
+    with open_client(flags["allow_http"], flags["stall_timeout"], meter) as client:
         return {
-            each.entry.path: repair(Layout(root), each.entry, each.problems, client, meter)
+            each.entry.path: repair(Layout(root), each.entry, each.problems, client, meter, **how)
             for each in checked
             if each.problems
         }

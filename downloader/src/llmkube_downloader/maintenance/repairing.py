@@ -26,13 +26,25 @@ if TYPE_CHECKING:
     from llmkube_downloader.store.layout import Layout
     from llmkube_downloader.store.manifest import Manifest
     from llmkube_downloader.transfer.client import HttpClient
+    from llmkube_downloader.transfer.download import Limits
     from llmkube_downloader.transfer.progress import Meter
 
 
-def repair(layout: Layout, entry: Entry, problems: Sequence[Problem], client: HttpClient, meter: Meter) -> int:
+def repair(
+    layout: Layout,
+    entry: Entry,
+    problems: Sequence[Problem],
+    client: HttpClient,
+    meter: Meter,
+    *,
+    lock_wait: float,
+    limits: Limits,
+) -> int:
     """Build an entry again, of the same content, and return the bytes that had to be received.
 
     The damaged one goes to the quarantine once the new one is whole; pods that have its files open keep them.
+
+    - lock_wait: seconds to wait for another one that fetches the same.
 
     Raises DownloaderError: USAGE, when it can not be told from where; and whatever keeps the rest from being fetched.
     """
@@ -41,7 +53,15 @@ def repair(layout: Layout, entry: Entry, problems: Sequence[Problem], client: Ht
         raise _unknown(entry)
     source = _source_of(entry, manifest)
     hashes = {file.path: file.sha256 for file in manifest.files}
-    request = Request(source, layout.root, hashes, commit=manifest.revision)
+    request = Request(
+        source,
+        layout.root,
+        hashes,
+        commit=manifest.revision,
+        lock_wait=lock_wait,
+        connections=limits.connections,
+        limit_rate=limits.rate,
+    )
     before = meter.received
     with held(take(layout, source.key, request.lock_wait, meter.say), meter.progress) as heartbeat:
         _keep_what_is_right(layout, entry, manifest, problems)

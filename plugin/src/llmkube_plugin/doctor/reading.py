@@ -9,7 +9,7 @@ from llmkube_plugin.doctor.subject import Subject
 from llmkube_plugin.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from llmkube_plugin.doctor.facts import Facts
     from llmkube_plugin.kube import Object
@@ -60,12 +60,5 @@ def render(release: str, chart: str | None, arguments: Sequence[str], namespace:
     """
     done = helm.start(["template", release, helm.find_chart(chart), "--namespace", namespace, *arguments])
     if done.returncode:
-        raise PluginError(
-            f"helm does not render these values: {_last_words(done.stderr.splitlines())}", "Correct them."
-        )
+        raise PluginError(f"helm does not render these values: {helm.last_words(done)}", "Correct them.")
     return done.stdout
-
-
-def _last_words(lines: Iterable[str]) -> str:
-    told = [line.removeprefix("Error: ") for line in lines if line.strip() and not line.startswith("Use --debug")]
-    return "\n".join(told) or "it says nothing"
