@@ -45,7 +45,7 @@ def write(part: Part, *blocks: int, body: bytes = BODY, block: int = BLOCK) -> N
     """Write blocks of a body to where they belong."""
     for number in blocks:
         data = body[number * block : (number + 1) * block]
-        part.write(number * block, (memory := room(data))[: len(data)], memory)
+        part.write(number * block, room(data)[: len(data)])
 
 
 def promised(journal: Path, *, same_boot: bool = True) -> list[tuple[int, int]]:
@@ -122,6 +122,5 @@ def _dying(call: Callable[..., Any], left: Iterable[int]) -> Callable[..., Any]:
 def fill(attempt: Attempt, identity: Identity, byte: bytes) -> None:
     """Write a file of an attempt that is the same byte all over, within 4 KiB."""
     part = attempt.open(identity)
-    room = memoryview(bytearray(byte * 4096))
-    part.write(0, room[: identity.size], room)
+    part.write(0, memoryview(bytearray(byte * 4096))[: identity.size])
     part.close()

@@ -65,8 +65,7 @@ def test_past_the_page_cache_a_file_ends_where_it_should(tmp_path: Path, size: i
     write(part, 0, 1, body=body)
     if size > BLOCK:
         write(part, 2, body=body)
-    # Nothing of what was in the memory before is behind the end, wherever that is until the file is finished.
-    assert not any((tmp_path / "file").read_bytes()[len(body) :])
+    assert (tmp_path / "file").read_bytes() == body
     assert promised(tmp_path / "journal") == [(0, len(body))]
     part.finish(len(body), "f" * 64)
     assert (tmp_path / "file").read_bytes() == body
@@ -85,12 +84,29 @@ def test_past_the_page_cache_goes_once_what_is_aligned(
 
     monkeypatch.setattr(os, "pwrite", noted)
     memory = room(bytes(BLOCK))
-    part.write(BLOCK, memory, memory)
-    part.write(BLOCK, memory[: ALIGNMENT + 1], memory)
-    part.write(0, memory[:5], memory[:5])
-    part.write(100, memory, memory)
+    part.write(BLOCK, memory)
+    part.write(BLOCK, memory[: ALIGNMENT + 1])
+    part.write(0, memory[:5])
+    part.write(100, memory)
     direct, cached = part._direct, part._descriptor
-    assert written == [(direct, BLOCK, BLOCK), (direct, BLOCK, BLOCK), (cached, 5, 0), (cached, BLOCK, 100)]
+    assert written == [
+        (direct, BLOCK, BLOCK),
+        *((direct, ALIGNMENT, BLOCK), (cached, 1, BLOCK + ALIGNMENT)),
+        (cached, 5, 0),
+        (cached, BLOCK, 100),
+    ]
+
+
+@pytest.mark.usefixtures("_direct")
+def test_whoever_is_taken_for_dead_and_writes_on_changes_nothing_of_a_finished_file(tmp_path: Path) -> None:
+    body = gguf(BLOCK + 5)
+    taken_for_dead, successor = (
+        Part(tmp_path / "file", tmp_path / "journal", content("model.gguf", body), same_boot=True) for _ in range(2)
+    )
+    write(successor, 0, 1, body=body)
+    successor.finish(len(body), "f" * 64)
+    write(taken_for_dead, 0, 1, body=body)
+    assert (tmp_path / "file").read_bytes() == body
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.EOPNOTSUPP])

@@ -110,9 +110,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     write = Part.write
 
-    def note(part: Part, offset: int, data: memoryview, room: memoryview) -> None:
+    def note(part: Part, offset: int, data: memoryview) -> None:
         numbers.append(offset // BLOCK)
-        write(part, offset, data, room)
+        write(part, offset, data)
 
     monkeypatch.setattr(Part, "write", note)
     return numbers

@@ -67,20 +67,19 @@ class Part:
         if self._direct is not None:
             _fallocate(self._descriptor, identity.size or 0)
 
-    def write(self, offset: int, data: memoryview, room: memoryview) -> None:
+    def write(self, offset: int, data: memoryview) -> None:
         """Write bytes and journal them; several threads may.
 
-        - data: the bytes; the beginning of ``room``, which is as long as what O_DIRECT has to write.
-        - room: memory of a multiple of ALIGNMENT, at such an address; what lies behind the data is overwritten with
-          zeros.
+        - data: the bytes, at an address that is a multiple of ALIGNMENT where they are to go past the page cache.
 
         Raises OSError: also when it was closed.
         """
         with self._used():
-            if self._direct is None or not self._write_direct(offset, data, room):
+            done = self._write_direct(offset, data)
+            if done < len(data):
                 # One writer at a time: the others would only spin for the lock of the inode.
                 with self._lock:
-                    _write_at(self._descriptor, offset, data)
+                    _write_at(self._descriptor, offset + done, data[done:])
             self._journal.wrote(offset, offset + len(data))
 
     def read(self, offset: int, data: memoryview) -> None:
@@ -190,19 +189,22 @@ class Part:
                 return None
             raise
 
-    def _write_direct(self, offset: int, data: memoryview, room: memoryview) -> bool:
-        """Write past the page cache, and return whether the file system does that."""
-        length = -(-len(data) // ALIGNMENT) * ALIGNMENT
-        if offset % ALIGNMENT or length > len(room) or self._direct is None:
-            return False
-        room[len(data) : length] = bytes(length - len(data))
+    def _write_direct(self, offset: int, data: memoryview) -> int:
+        """Write past the page cache, where the file system does that, and return how many bytes these were.
+
+        The last bytes of a file are not filled up for it: nothing is ever written that is not of the content. Who is
+        taken for dead by mistake, and writes on, then changes nothing of a file that others have finished meanwhile.
+        """
+        length = len(data) - len(data) % ALIGNMENT
+        if self._direct is None or offset % ALIGNMENT or not length:
+            return 0
         try:
-            _write_at(self._direct, offset, room[:length])
+            _write_at(self._direct, offset, data[:length])
         except OSError as error:
             if error.errno not in _NO_DIRECT:
                 raise
-            return False
-        return True
+            return 0
+        return length
 
 
 def _write_at(descriptor: int, offset: int, data: memoryview) -> None:

@@ -206,7 +206,7 @@ class Receiver:
         if begin == 0:
             check_start(file.remote.path, bytes(room[: min(filled, HEAD_BYTES)]))
         with storage_errors(f"writing {file.remote.path}"):
-            file.part.write(begin, room[:filled], room)
+            file.part.write(begin, room[:filled])
         self._syncer.wrote(file.part, filled)
         self._ring.fill(number, filled)
 
