@@ -69,8 +69,7 @@ test-cluster: tools ## What runs on a real cluster (uses the one of cluster-up w
 test-gitops: venv ## What Flux and Argo CD do with the chart, both real, on a cluster of their own
 	@$(PYTHON) -m preflight cluster
 	@$(PYTHON) -m preflight gitops
-	@$(BIN)/python -m toolchain gitops --bin $(TOOLS) >/dev/null
-	@$(BIN)/python -m cluster prepare
+	@$(BIN)/python -m cluster prepare --tools gitops
 	@$(BIN)/python -m pytest tests/gitops
 
 .PHONY: bench
@@ -140,8 +139,8 @@ plugin-package: venv ## Pack the plugin with all that it needs into dist/, to be
 .PHONY: tools
 tools: venv ## Build every tool from source (once; they stay in the cache folder)
 	@$(PYTHON) -m preflight cluster
+	@$(BIN)/python -m cluster prepare --tools helm
 	@$(BIN)/python -m toolchain test --bin $(TOOLS) >/dev/null
-	@$(BIN)/python -m cluster prepare
 
 .PHONY: tools-chart
 tools-chart: venv

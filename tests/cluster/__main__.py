@@ -15,7 +15,8 @@ from cluster.choice import choice
 from cluster.local import bringup
 from cluster.local.layout import MAX_NODES, existing, locked
 from images.build import NODE_IMAGES, build
-from toolchain.catalog import CLUSTER
+from toolchain.build import BuildError
+from toolchain.catalog import CLUSTER, SETS, TOOLS
 
 
 def main() -> None:
@@ -24,22 +25,28 @@ def main() -> None:
     parser.add_argument("command", choices=["prepare", "up", "down", "sweep", "status", "shell"])
     parser.add_argument("name", nargs="?", default="dev")
     parser.add_argument("--nodes", type=int, default=1, choices=range(1, MAX_NODES + 1), help="with `up`, local only")
+    parser.add_argument("--tools", choices=[*SETS, *TOOLS], help="with `prepare`: a set or a tool to build too")
     arguments = parser.parse_args()
-    commands = {"prepare": _prepare, "down": _down, "sweep": _sweep, "status": _status, "shell": _shell}
+    commands = {"down": _down, "sweep": _sweep, "status": _status, "shell": _shell}
     try:
         if arguments.command == "up":
             _up(arguments.name, arguments.nodes)
+        elif arguments.command == "prepare":
+            _prepare(arguments.tools)
         else:
             commands[arguments.command](arguments.name)
-    except (RuntimeError, OSError) as error:
+    except (BuildError, RuntimeError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: what was made so far is removed")
 
 
-def _prepare(_: str) -> None:
-    if choice() == "local":
-        provider.tools_folder(CLUSTER)
+def _prepare(tools: str | None) -> None:
+    local = choice() == "local"
+    wanted = SETS.get(tools, (tools,)) if tools else ()
+    # All in one run: what is compiled is not kept from one to the next, and tools have much of it in common.
+    provider.tools_folder((*wanted, *(CLUSTER if local else ())))
+    if local:
         build(NODE_IMAGES)
 
 
