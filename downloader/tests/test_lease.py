@@ -187,9 +187,7 @@ def test_a_complete_entry_is_not_looked_for_again(layout: Layout, monkeypatch: p
 
 def test_a_stale_lease_that_somebody_else_takes_away_is_free(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     for method in ("rename", "unlink"):
-        dead = try_take(layout, KEY)
-        assert dead
-        age(dead.path)
+        abandon(layout)
         call = getattr(Path, method)
 
         def overtaken(path: Path, *rest: Any, call: Any = call, **named: Any) -> Any:

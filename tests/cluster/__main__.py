@@ -16,7 +16,7 @@ from cluster.local import bringup
 from cluster.local.layout import MAX_NODES, existing, locked
 from images.build import NODE_IMAGES, build
 from toolchain.build import BuildError
-from toolchain.catalog import CLUSTER, SETS, TOOLS
+from toolchain.catalog import CLUSTER, SETS, TOOLS, members
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
 
 def _prepare(tools: str | None) -> None:
     local = choice() == "local"
-    wanted = SETS.get(tools, (tools,)) if tools else ()
+    wanted = members(tools) if tools else ()
     # All in one run: what is compiled is not kept from one to the next, and tools have much of it in common.
     provider.tools_folder((*wanted, *(CLUSTER if local else ())))
     if local:

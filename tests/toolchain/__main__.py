@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from toolchain.build import BuildError, ensure
-from toolchain.catalog import SETS, TOOLS
+from toolchain.catalog import SETS, TOOLS, members
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", choices=[*SETS, *TOOLS], help="a set or a tool")
     parser.add_argument("--bin", type=Path, help="folder that gets a link for each binary")
     arguments = parser.parse_args()
-    names = [tool for name in arguments.names for tool in SETS.get(name, (name,))]
+    names = [tool for name in arguments.names for tool in members(name)]
     try:
         found = ensure(names)
     except BuildError as error:

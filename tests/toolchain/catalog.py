@@ -216,3 +216,8 @@ SETS: dict[str, tuple[str, ...]] = {
     "gitops": ("helm", *GITOPS, *CLUSTER),
     "test": ("helm", "helm-unittest", "ct", "helm3", "crds", "csi", *GITOPS),
 }
+
+
+def members(name: str) -> tuple[str, ...]:
+    """The tools of a set; a tool is one of its own."""
+    return SETS.get(name, (name,))

@@ -105,14 +105,21 @@ def _repaired(
 ) -> Outcome:
     from llmkube_downloader.maintenance.repairing import repair
     from llmkube_downloader.maintenance.verifying import find_problems
-    from llmkube_downloader.transfer.download import Limits
 
     meter.say(f"{entry.path} is damaged: {problems[0].path} {problems[0].problem}; fetching again what is")
     # A sample does not tell what else is damaged.
     [everything] = find_problems([entry], lambda _: None)
     with open_client(request.allow_http, request.stall_timeout, meter) as client:
-        limits = Limits(request.connections, request.limit_rate)
-        repair(layout, entry, everything, client, meter, lock_wait=request.lock_wait, limits=limits)
+        repair(
+            layout,
+            entry,
+            everything,
+            client,
+            meter,
+            lock_wait=request.lock_wait,
+            connections=request.connections,
+            limit_rate=request.limit_rate,
+        )
     return _outcome("fetched", request, look(layout, request.source.key), meter, client, began)
 
 

@@ -70,9 +70,8 @@ def _repair(root: Path, checked: list[Checked], flags: Mapping[str, Any], meter:
     from llmkube_downloader.fetch import open_client
     from llmkube_downloader.maintenance.repairing import repair
     from llmkube_downloader.store.layout import Layout
-    from llmkube_downloader.transfer.download import Limits
 
-    how = {"lock_wait": flags["lock_wait"], "limits": Limits(flags["connections"], flags["limit_rate"])}
+    how = {name: flags[name] for name in ("lock_wait", "connections", "limit_rate")}
     with open_client(flags["allow_http"], flags["stall_timeout"], meter) as client:
         return {
             each.entry.path: repair(Layout(root), each.entry, each.problems, client, meter, **how)

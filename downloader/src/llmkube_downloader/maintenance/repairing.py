@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from llmkube_downloader.store.layout import Layout
     from llmkube_downloader.store.manifest import Manifest
     from llmkube_downloader.transfer.client import HttpClient
-    from llmkube_downloader.transfer.download import Limits
     from llmkube_downloader.transfer.progress import Meter
 
 
@@ -38,13 +37,14 @@ def repair(
     meter: Meter,
     *,
     lock_wait: float,
-    limits: Limits,
+    connections: int,
+    limit_rate: int | None,
 ) -> int:
     """Build an entry again, of the same content, and return the bytes that had to be received.
 
     The damaged one goes to the quarantine once the new one is whole; pods that have its files open keep them.
 
-    - lock_wait: seconds to wait for another one that fetches the same.
+    - lock_wait, connections, limit_rate: as of a Request.
 
     Raises DownloaderError: USAGE, when it can not be told from where; and whatever keeps the rest from being fetched.
     """
@@ -59,8 +59,8 @@ def repair(
         hashes,
         commit=manifest.revision,
         lock_wait=lock_wait,
-        connections=limits.connections,
-        limit_rate=limits.rate,
+        connections=connections,
+        limit_rate=limit_rate,
     )
     before = meter.received
     with held(take(layout, source.key, request.lock_wait, meter.say), meter.progress) as heartbeat:
