@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from llmkube_downloader.errors import DownloaderError, ExitCode
+from llmkube_downloader.termination import TerminatedError
 from llmkube_downloader.transfer import crew, pace, retry
 from llmkube_downloader.transfer.client import wait_of
 from llmkube_downloader.transfer.crew import Crew
@@ -51,7 +52,8 @@ class Member:
         self.aborted = False
         self.retired = False
         self.received = 0
-        self.thread = threading.Thread(target=lambda: None)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.ended.set)
         if not startable:
             self.thread.start()  # a second start fails as one does for want of threads
 
@@ -178,6 +180,36 @@ def test_the_end_of_a_crew_wakes_up_all_members(clock: Clock) -> None:
     assert len(team.members) < len(team.everybody)
     team.crew.end(60)
     assert all(member.aborted for member in team.everybody)
+
+
+def test_whoever_is_told_to_end_while_a_crew_grows_waits_for_the_connection_that_is_just_beginning() -> None:
+    aborted = threading.Event()
+
+    class Newcomer(Member):
+        def __init__(self) -> None:
+            super().__init__()
+            self.thread = threading.Thread(target=self._work)
+            self._begin = self.thread.start
+            self.thread.start = self._begin_and_be_told_to_end  # type: ignore[method-assign]
+
+        def abort(self) -> None:
+            aborted.set()
+
+        def _begin_and_be_told_to_end(self) -> None:
+            self._begin()
+            raise TerminatedError
+
+        def _work(self) -> None:
+            aborted.wait(60)
+            self.ended.set()
+
+    newcomer = Newcomer()
+    crew = Crew(lambda: cast(Any, newcomer), 4, print)
+    with pytest.raises(TerminatedError):
+        crew.start()
+    crew.end(60)
+    assert aborted.is_set()
+    assert newcomer.ended.is_set()
 
 
 # How fast.

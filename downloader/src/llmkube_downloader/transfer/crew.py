@@ -91,21 +91,23 @@ class Crew:
         for member in members:
             member.abort()
         for member in members:
-            member.thread.join(max(0.0, deadline - monotonic()))
+            member.ended.wait(max(0.0, deadline - monotonic()))
 
     def _grow(self, size: int) -> None:
         self._suit(size)
         while len(self._members) < size:
             member = self._recruit()
+            # Before it begins: who is told to end in the middle of this waits for everybody who may write.
+            self._members.append(member)
             try:
                 member.thread.start()
             except RuntimeError:
+                self._members.pop()
                 if not self._members:
                     raise
                 # The container may have no more threads.
                 self._limit = len(self._members)
                 return
-            self._members.append(member)
 
     def _shrink(self, size: int) -> None:
         self._suit(size)

@@ -31,6 +31,7 @@ class Receiver:
     """One connection at a time, for one stretch after the other.
 
     - received: bytes so far.
+    - ended: set once the thread does nothing any more.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Receiver:
         self._body: Body | None = None
         self._is_retired = False
         self.received = 0
+        self.ended = threading.Event()
         self.thread = threading.Thread(target=self._run, name="receiver", daemon=True)
 
     def abort(self) -> None:
@@ -76,6 +78,8 @@ class Receiver:
         except BaseException as error:
             # Whoever hashes meets it in the ring, and ends the transfer.
             self._ring.fail(error)
+        finally:
+            self.ended.set()
 
     def _receive(self, stretch: Stretch) -> None:
         """Receive a stretch, over as many answers as it takes."""
