@@ -80,12 +80,25 @@ class Changes:
         connection.request("GET", f"{path}?watch=true")
         self._connection = connection
         self._answer = connection.getresponse()
+        self._is_closed = False
 
     def close(self) -> None:
-        """End the watch, also while another thread waits for a change."""
-        self._connection.sock.shutdown(socket.SHUT_RDWR)
+        """End the watch, also while another thread waits for a change, or is about to."""
+        self._is_closed = True
+        with contextlib.suppress(OSError):  # it has ended
+            # Not by the method of TLS sockets: after it the other thread would take what is encrypted for an answer.
+            socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
 
     def __iter__(self) -> Iterator[Object]:
         with contextlib.closing(self._connection):
-            while line := self._answer.readline():
+            while line := self._next_line():
                 yield json.loads(line)
+
+    def _next_line(self) -> bytes:
+        """Return the next change; nothing when the watch was closed, which may cut a change in two."""
+        try:
+            line = self._answer.readline()
+        except (OSError, http.client.HTTPException):
+            if not self._is_closed:
+                raise
+        return b"" if self._is_closed else line

@@ -45,7 +45,8 @@ class Player:
     def close(self) -> None:
         """Stop, and wait for what runs."""
         self._changes.close()
-        for thread in (self._watching, *self._playing):
+        self._watching.join()
+        for thread in self._playing:
             thread.join()
         self._server.shutdown()
         self._server.server_close()
