@@ -61,7 +61,7 @@ def test_one_model_that_is_not_there_stops_everything(store: FakeKubernetes, run
 
     assert result.exit_code == 1
     assert "the volumes hold no entry for: nobody" in result.stderr
-    assert "Nothing was removed." in result.stderr
+    assert "See `helm llmkube cache list --scan -n default` for what is there. Nothing was removed." in result.stderr
 
 
 def test_orphans_are_what_no_release_names_but_not_what_is_pinned_or_of_others(store: FakeKubernetes, run: Run) -> None:

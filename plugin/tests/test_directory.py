@@ -153,6 +153,14 @@ def test_a_mistyped_directory_is_not_taken_for_an_empty_cache(here: RunHere, tmp
     assert f"there is no directory {tmp_path / 'modles'}" in result.stderr
 
 
+@pytest.mark.parametrize("verb", ["clear", "verify", "pin"])
+def test_what_is_not_there_is_named_with_the_command_that_shows_what_is(here: RunHere, root: Path, verb: str) -> None:
+    result = here(verb, "beefbeefbeefbeef")
+
+    assert result.exit_code == 1
+    assert f"See `helm llmkube cache list --dir {root}` for what is there. Nothing was" in result.stderr
+
+
 def test_removing_needs_yes_off_a_terminal(here: RunHere, weights: Path, root: Path) -> None:
     here("preload", weights.as_uri())
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import llmkube_plugin.commands
 from llmkube_plugin.cli import cli
@@ -53,6 +54,14 @@ ALL = dict(commands(cli))
 @pytest.mark.parametrize("arguments", [["--help"], ["cache", "--help"], ["--version"]])
 def test_help_on_groups_imports_no_command(arguments: list[str]) -> None:
     assert not {name for name in loaded(*arguments) if name.startswith("llmkube_plugin.commands.")}
+
+
+@pytest.mark.parametrize("group", [[], ["cache"], ["catalog"]])
+def test_a_group_alone_shows_its_help_and_is_no_failure(group: list[str]) -> None:
+    alone, helped = CliRunner().invoke(cli, group), CliRunner().invoke(cli, [*group, "--help"])
+    assert alone.exit_code == 0
+    assert alone.stdout == helped.stdout
+    assert alone.stdout.startswith("Usage: ")
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

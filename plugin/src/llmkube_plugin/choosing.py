@@ -61,14 +61,18 @@ class Choice:
         return missing + [model for model in self.models if not any(_is_model(entry, model) for entry in found)]
 
 
-def chosen(found: Iterable[Entry], choice: Choice, undone: str) -> list[Entry]:
-    """Return the entries that are meant; refuse when one that was named is not there. `undone` ends the sentence."""
+def chosen(found: Iterable[Entry], choice: Choice, listing: str, undone: str) -> list[Entry]:
+    """Return the entries that are meant; refuse when one that was named is not there.
+
+    - listing: the command that shows what is there.
+    - undone: says what did not happen.
+    """
     found = list(found)
     missing = choice.missing(entry for entry in found if entry.key)
     if missing:
         raise PluginError(
             f"the volumes hold no entry for: {', '.join(missing)}",
-            f"See `helm llmkube cache list --scan` for what is there. {undone}",
+            f"See `{listing}` for what is there. {undone}",
         )
     return [entry for entry in found if choice.chooses(entry)]
 

@@ -25,6 +25,13 @@ class LazyGroup(click.Group):
         super().__init__(*args, **more)
         self.lazy = lazy
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Show the help where nothing was asked for: that is no wrong usage, which Helm would report as a failure."""
+        if not args:
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands in the order of the table, those that are here already at the end."""
         return [*self.lazy, *super().list_commands(ctx)]

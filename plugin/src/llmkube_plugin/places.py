@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,10 @@ _VERIFIED = (0, contract.EXIT_INTEGRITY)  # that something is damaged is an answ
 
 
 class Claims:
-    """The claims of a namespace, or one of them, worked on through maintenance Jobs."""
+    """The claims of a namespace, or one of them, worked on through maintenance Jobs.
+
+    - listing: the command that shows what is there.
+    """
 
     def __init__(self, cluster: Cluster, claim: str | None, timeout: float, output: Output) -> None:
         self._cluster = cluster
@@ -45,6 +49,7 @@ class Claims:
             )
         chosen = {claim: caches[claim]} if claim is not None else caches
         self._caches = volumes.readable(chosen.values(), output)
+        self.listing = f"helm llmkube cache list --scan -n {cluster.namespace}"
 
     def read(self) -> list[Entry]:
         """Return what is on the volumes, each with the pods that use it."""
@@ -59,7 +64,7 @@ class Claims:
         known = [entry for entry in entries(self._snapshot, self._caches) if entry.claim in claims and entry.key]
         if choice.missing(known):
             known = self.read()
-        return choosing.chosen(known, choice, "Nothing was done.")
+        return choosing.chosen(known, choice, self.listing, "Nothing was done.")
 
     def look_again(self, plan: Iterable[Entry]) -> list[Entry]:
         """Return the same entries with the pods that use them now."""
@@ -156,12 +161,16 @@ class Claims:
 
 
 class Directory:
-    """A local directory, worked on by llmkube-downloader."""
+    """A local directory, worked on by llmkube-downloader.
+
+    - listing: the command that shows what is there.
+    """
 
     def __init__(self, directory: Path, output: Output) -> None:
         self._directory = local.existing(directory)
         self._output = output
         self._downloader = local.find_downloader()
+        self.listing = f"helm llmkube cache list --dir {shlex.quote(str(directory))}"
 
     def volume(self) -> Volume:
         """Return what the downloader lists."""
@@ -176,7 +185,7 @@ class Directory:
 
     def find(self, choice: Choice) -> list[Entry]:
         """Return the entries that are meant."""
-        return choosing.chosen(self.read(), choice, "Nothing was done.")
+        return choosing.chosen(self.read(), choice, self.listing, "Nothing was done.")
 
     def look_again(self, plan: list[Entry]) -> list[Entry]:
         """Return the same entries: the downloader itself looks again for who uses them."""

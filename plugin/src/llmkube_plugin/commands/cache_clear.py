@@ -66,7 +66,7 @@ def cache_clear(
         raise click.UsageError("Choose what to remove: KEY..., --model RELEASE|SOURCE, --orphans, or --all.")
     with interrupts.leaving(_UNDONE):
         place = Directory(directory, output) if directory else Claims(connect(connection), claim, timeout, output)
-        plan = _plan(place.read(), choice, output)
+        plan = _plan(place, choice, output)
         _preview(plan, output)
         _refuse_what_is_needed(plan, force=force)
         if dry_run or not plan:
@@ -80,9 +80,9 @@ def cache_clear(
     raise_first(outcomes, output)
 
 
-def _plan(found: list[Entry], choice: Choice, output: Output) -> list[Entry]:
+def _plan(place: Claims | Directory, choice: Choice, output: Output) -> list[Entry]:
     """Return the entries to remove. A pin keeps an orphan, as it was made to; whoever names it is told of the pin."""
-    plan = chosen(found, choice, _UNDONE)
+    plan = chosen(place.read(), choice, place.listing, _UNDONE)
     kept = [entry for entry in plan if entry.pinned and choice.orphans and not (choice.foreign or choice.names(entry))]
     for entry in kept:
         output.note(f"{entry.key} in {entry.claim} stays: it is pinned.")
