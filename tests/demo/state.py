@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster.local.namespace import start_time
+from cluster.local.processes import start_time
 from toolchain.build import cache_root
 
 CLUSTER_NAME = "demo"

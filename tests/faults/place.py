@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cluster.local.processes import awaiting_the_end
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,8 +65,13 @@ class Worker:
         return descendants(self._process.pid)
 
     def kill(self) -> None:
-        """End it, whatever it does."""
-        with self._process:
+        """End it, whatever it does, and wait until all that runs in its namespaces is gone.
+
+        Its directory is mounted on there. Removed before that, it takes the mounts with it, and Linux 6.18 keeps a file
+        system on a loop device that it detached so, and the memory under it, for ever.
+        """
+        running = self.processes() if self._process.poll() is None else []
+        with self._process, awaiting_the_end(running):
             self._process.kill()
 
 
@@ -128,12 +136,11 @@ def mount_new(kind: str, directory: Path, size: int) -> Path:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the children of a process, theirs, and so on."""
-    children = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text(encoding="ascii").split()
-    ]
+    """Return the children of a process, theirs, and so on; of those that end meanwhile maybe nothing."""
+    children = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
     return [*children, *(each for child in children for each in descendants(child))]
 
 

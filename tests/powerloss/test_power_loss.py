@@ -81,13 +81,9 @@ def test_a_recording_can_be_killed_at_any_time_and_ends(tmp_path: Path, _: int) 
         while b"begin build" not in seen:
             await_readable(log, "nothing was recorded")
             seen = seen[-20:] + os.read(log, 65536)
-        running = [os.pidfd_open(pid) for pid in recorder.processes()]
+        assert len(recorder.processes()) > 2
     finally:
-        recorder.kill()
-    assert len(running) > 2
-    for process in running:
-        await_readable(process, "it waits for a disk that it serves")
-        os.close(process)
+        recorder.kill()  # which fails where one of them waits for a disk that it serves
     os.close(log)
 
 

@@ -29,7 +29,8 @@ from cluster.local.layout import (
     read_record,
     write_record,
 )
-from cluster.local.namespace import Namespace, start_time
+from cluster.local.namespace import Namespace
+from cluster.local.processes import start_time
 
 READY_SECONDS = 90  # far above the 8 s that it takes: a bring-up that needs longer has failed
 

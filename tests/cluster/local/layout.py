@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cluster.local.namespace import start_time
+from cluster.local.processes import start_time
 from toolchain.build import cache_root
 
 INSIDE = Path("/run/llmkube")  # where the state folder appears inside: short, whatever the cache folder is called

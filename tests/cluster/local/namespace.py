@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 import subprocess
 import time
@@ -16,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cluster.local import scratch
+from cluster.local.processes import awaiting_the_end, parent
 
 _NETWORK = """
 ip link set lo up
@@ -70,43 +70,9 @@ class Namespace:
 
     def kill(self) -> None:
         """Ends the namespaces and waits until their last process, and the one that made them, are gone."""
-        with contextlib.ExitStack() as stack:
-            watched = [_watch(pid, stack) for pid in (self.init, _parent(self.init)) if pid > 1]
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.init, signal.SIGKILL)
-            for poller in watched:
-                if not poller.poll(30_000):
-                    message = f"process {self.init} and what runs in its namespaces did not end within 30 s"
-                    raise RuntimeError(message)
-
-
-def _watch(pid: int, stack: contextlib.ExitStack) -> select.poll:
-    """A poller that wakes when the process has ended; one that has ended already wakes it at once."""
-    poller = select.poll()
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        descriptor = os.open("/dev/null", os.O_RDONLY)
-    stack.callback(os.close, descriptor)
-    poller.register(descriptor, select.POLLIN)
-    return poller
-
-
-def _parent(pid: int) -> int:
-    """The parent of a process; 0 when the process is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-
-
-def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when it is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] == "Z" else int(fields[19])
+        last = [pid for pid in (self.init, parent(self.init)) if pid > 1]
+        with awaiting_the_end(last), contextlib.suppress(ProcessLookupError):
+            os.kill(self.init, signal.SIGKILL)
 
 
 def _only_child(parent: int) -> int:
