@@ -87,9 +87,10 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for worker in self._started:
-            worker.kill()
-        shutil.rmtree(self._directory)
+        with contextlib.ExitStack() as everything:  # also when one of them does not end
+            everything.callback(shutil.rmtree, self._directory)
+            for worker in self._started:
+                everything.callback(worker.kill)
 
     def start(self, module: str, *arguments: str | Path) -> Worker:
         """Start one."""

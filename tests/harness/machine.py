@@ -52,7 +52,7 @@ def look() -> Traces:
         rules=frozenset(_rules()),
         cgroups=frozenset(str(path) for path in Path("/sys/fs/cgroup").glob("*/*llm*")) | _unified(),
         namespaces=frozenset(str(path) for path in Path("/run/netns").glob("*")),
-        loops=frozenset(loops.files()),
+        loops=frozenset(f"{device} {file}" for device, file in loops.files().items()),
         files=frozenset(str(path) for folder in WATCHED for path in Path(folder).glob("*")),
     )
 

@@ -81,9 +81,13 @@ def test_a_recording_can_be_killed_at_any_time_and_ends(tmp_path: Path, _: int) 
         while b"begin build" not in seen:
             await_readable(log, "nothing was recorded")
             seen = seen[-20:] + os.read(log, 65536)
-        assert len(recorder.processes()) > 2
+        running = [os.pidfd_open(pid) for pid in recorder.processes()]
     finally:
-        recorder.kill()  # which fails where one of them waits for a disk that it serves
+        recorder.kill()
+    assert len(running) > 2
+    for process in running:
+        await_readable(process, "it waits for a disk that it serves")
+        os.close(process)
     os.close(log)
 
 

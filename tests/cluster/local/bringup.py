@@ -181,7 +181,7 @@ def remove(name: str) -> None:
         subprocess.run(["ip", "link", "delete", layout.link], capture_output=True, check=False)
         if record.init and start_time(record.init) == record.init_started:
             Namespace(record.init).kill()
-        loops.wait_until_gone(layout.disks.name)
+        loops.wait_until_gone(lambda _, file: f"/{layout.disks.name}/" in file)
         for node in layout.nodes(MAX_NODES):
             cgroups.remove(node.cgroup)
     if name in existing():

@@ -14,8 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from cluster.local import scratch
-from cluster.local.processes import awaiting_the_end, parent
+from cluster.local import processes, scratch
 
 _NETWORK = """
 ip link set lo up
@@ -66,12 +65,12 @@ class Namespace:
 
     def alive(self, pid: int) -> bool:
         """Whether a process that `spawn` started is still there."""
-        return Path(f"/proc/{self.init}/root/proc/{pid}").exists()
+        return Path("/proc", str(self.init), "root", "proc", str(pid)).exists()
 
     def kill(self) -> None:
         """Ends the namespaces and waits until their last process, and the one that made them, are gone."""
-        last = [pid for pid in (self.init, parent(self.init)) if pid > 1]
-        with awaiting_the_end(last), contextlib.suppress(ProcessLookupError):
+        last = [pid for pid in (self.init, processes.parent(self.init)) if pid > 1]
+        with processes.awaiting_the_end(last), contextlib.suppress(ProcessLookupError):
             os.kill(self.init, signal.SIGKILL)
 
 
